@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""Shards become batches: crops are moved, colours changed, guidance drawn or withheld."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset
+
+from vrn_blender.reconstruction.canonical import load_canonical
+from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
+from vrn_blender.reconstruction.guidance import draw_points, no_guidance
+
+from .synthesise import MARGIN, STORED_SIZE
+
+VALIDATION_SHARDS = 2
+"""The first shards are never trained on."""
+
+GUIDED = 0.7
+"""Share of the samples with landmarks that show them to the network."""
+
+Batch = dict[str, np.ndarray]
+
+
+def augment(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change the colours of a crop (192, 192, 3) uint8, and hide parts of it."""
+    ramp = np.arange(256, dtype=np.float32) / 255.0
+    table = np.empty((256, 1, 3), dtype=np.uint8)
+    gamma, gain, lift = np.exp(rng.normal(0, 0.25)), rng.normal(1.0, 0.15), rng.normal(0, 0.05)
+    for channel in range(3):
+        curve = ramp ** (gamma * np.exp(rng.normal(0, 0.06))) * gain * np.exp(rng.normal(0, 0.08))
+        table[:, 0, channel] = np.clip((curve + lift) * 255.0, 0, 255)
+    out = cv2.LUT(rgb, table)
+    if rng.random() < 0.12:
+        out = np.repeat(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    if rng.random() < 0.25:
+        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 1.8)))
+    if rng.random() < 0.15:
+        small = int(rng.integers(48, 128))
+        out = cv2.resize(out, (small, small), interpolation=cv2.INTER_AREA)
+        out = cv2.resize(out, (CROP_SIZE, CROP_SIZE))
+    if rng.random() < 0.3:
+        noise = rng.standard_normal(out.shape, dtype=np.float32) * rng.uniform(1.0, 10.0)
+        out = np.clip(out + noise, 0, 255).astype(np.uint8)
+    if rng.random() < 0.15:
+        x, y = rng.integers(0, CROP_SIZE, 2)
+        w, h = rng.integers(12, 64, 2)
+        out[y : y + h, x : x + w] = rng.integers(0, 256, 3)
+    return out
+
+
+class Shards(IterableDataset):
+    """Endless random samples of all shards that a folder holds, new ones as they appear.
+
+    Parameters
+    ----------
+    folder : Path
+    seed : int
+    validation : bool
+        Whether to walk the validation shards once, in order and unchanged, instead.
+    guided : float
+        Share of the samples with landmarks that get guidance.
+    """
+
+    def __init__(
+        self, folder: Path, seed: int, *, validation: bool = False, guided: float = GUIDED
+    ) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.validation = validation
+        self.guided = guided
+        self.canonical = load_canonical()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield samples, see ``_sample``."""
+        info = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.seed, info.id if info else 0])
+        cv2.setNumThreads(1)
+        if self.validation:
+            for path in self._paths()[:VALIDATION_SHARDS]:
+                shard = _load(path)
+                for i in range(len(shard["ends"])):
+                    yield self._sample(shard, i, rng)
+            return
+        loaded: dict[Path, Batch] = {}
+        drawn = 0
+        while True:
+            if drawn % 4000 == 0:
+                for path in self._paths()[VALIDATION_SHARDS:]:
+                    if path not in loaded:
+                        loaded[path] = _load(path)
+                shards = list(loaded.values())
+            drawn += 1
+            shard = shards[rng.integers(len(shards))]
+            yield self._sample(shard, int(rng.integers(len(shard["ends"]))), rng)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("*.npz"))
+
+    def _sample(self, shard: Batch, i: int, rng: np.random.Generator) -> Batch:
+        start = shard["ends"][i - 1] if i else 0
+        picture = cv2.imdecode(shard["jpeg"][start : shard["ends"][i]], cv2.IMREAD_COLOR)
+        guided = bool(shard["found"][i]) and (self.validation or rng.random() < self.guided)
+        guided = guided and self.guided > 0
+        if self.validation:
+            scale, angle, shift = 1.0, 0.0, np.zeros(2)
+        elif guided:
+            scale, angle = np.exp(rng.normal(0, 0.03)), rng.normal(0, 0.05)
+            shift = rng.normal(0, 2.0, 2)
+        else:
+            scale, angle = np.exp(rng.normal(0, 0.09)), rng.normal(0, 0.13)
+            shift = rng.normal(0, 6.0, 2)
+        c, s = scale * np.cos(angle), scale * np.sin(angle)
+        turn = np.array([[c, s], [-s, c]])
+        move = np.column_stack([turn, CROP_SIZE / 2 + shift - turn @ np.full(2, STORED_SIZE / 2)])
+        shifted = move.copy()
+        shifted[:, 2] += turn @ (0.5, 0.5) - 0.5
+        size = (CROP_SIZE, CROP_SIZE)
+        rgb = cv2.warpAffine(picture, shifted, size, borderMode=cv2.BORDER_REPLICATE)[..., ::-1]
+        rgb = np.ascontiguousarray(rgb)
+        if guided:
+            points = shard["points"][i]
+            flat = points[:, :2] @ turn.T + move[:, 2]
+            depth = points[:, 2:] * scale + VOLUME_DEPTH / 2
+            guidance = draw_points(np.concatenate([flat, depth], 1), self.canonical)
+        else:
+            guidance = no_guidance()
+        roll = np.array([[c, -s, 0], [s, c, 0], [0, 0, scale]], dtype=np.float32) / scale
+        camera = shard["camera"][i].copy()
+        camera[0] *= scale
+        camera[2:] = turn @ camera[2:] + move[:, 2]
+        return {
+            "image": rgb if self.validation else augment(rgb, rng),
+            "guidance": guidance,
+            "guided": np.float32(guided),
+            "coefficients": shard["coefficients"][i],
+            "rotation": roll @ shard["rotation"][i],
+            "camera": camera,
+            "shown": np.unpackbits(shard["shown"][i]).astype(bool),
+            "points": shard["points"][i] - np.array([MARGIN, MARGIN, -VOLUME_DEPTH / 2], np.float32),
+        }
+
+
+def _load(path: Path) -> Batch:
+    with np.load(path) as data:
+        return {key: data[key] for key in data}
+
+

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""The VRN that ships, in two parts that train apart and are exported as one graph.
+
+The *regressor* sees crop and guidance, and says how the head is posed, what shape it has, and how
+far each pixel is off. The *decoder* turns a shape into a volume: a field that leads from each place
+of this head to the same place of a template head, whose signed distances are then looked up.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
+from vrn_blender.reconstruction.guidance import CHANNELS
+
+from .synthesise import MODEL_MIDDLE
+
+# Pixels a centimetre of the mean head in the crop, and a telephoto lens: where the regressor starts.
+NOMINAL_SCALE = 5.6
+NOMINAL_NEARNESS = 0.01
+
+# Farthest that the dense correction may move a pixel, in pixels: far enough for a lip or an
+# eyelid, too little to tear the surface.
+CORRECTION = 8.0
+
+
+class Block(nn.Module):
+    """Residual block of two 3 x 3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _convolution(channels, channels)
+        self.second = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape and meaning of ``x`` (N, C, H, W) stay."""
+        return functional.relu(x + self.second(self.first(x)))
+
+
+def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Regressor(nn.Module):
+    """Crop and guidance to pose, shape and a dense correction.
+
+    Parameters
+    ----------
+    coefficients : int
+        Modes of the head model.
+    widths : sequence of int
+        Channels at 96, 48, 24, 12 and 6 pixels.
+    """
+
+    def __init__(
+        self, coefficients: int, widths: tuple[int, ...] = (16, 32, 64, 128, 224)
+    ) -> None:
+        super().__init__()
+        a, b, c, d, e = widths
+        self.stem = nn.Sequential(
+            nn.Conv2d(3 + CHANNELS, a, 4, 2, 1, bias=False), nn.BatchNorm2d(a), nn.ReLU(inplace=True)
+        )
+        self.stage48 = nn.Sequential(_convolution(a, b, 2), Block(b))
+        self.stage24 = nn.Sequential(_convolution(b, c, 2), Block(c), Block(c))
+        self.stage12 = nn.Sequential(_convolution(c, d, 2), Block(d), Block(d))
+        self.stage6 = nn.Sequential(_convolution(d, e, 2), Block(e))
+        self.squeeze = nn.Sequential(nn.Conv2d(e, 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+        self.hidden = nn.Sequential(nn.Linear(64 * 36, 512), nn.ReLU())
+        self.pose = nn.Linear(512, 10)
+        self.shape = nn.Linear(512, coefficients)
+        self.up12 = nn.Conv2d(e, 64, 1)
+        self.side12 = nn.Conv2d(d, 64, 1)
+        self.up24 = _convolution(64, 48)
+        self.side24 = nn.Conv2d(c, 48, 1)
+        self.up48 = _convolution(48, 32)
+        self.side48 = nn.Conv2d(b, 32, 1)
+        self.correction = nn.Sequential(_convolution(32, 32), nn.Conv2d(32, 3, 1))
+        for layer in (self.pose, self.shape, self.correction[-1]):
+            nn.init.zeros_(layer.bias)
+            nn.init.normal_(layer.weight, std=1e-3)
+
+    def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the network.
+
+        Parameters
+        ----------
+        image : (N, 3, 192, 192)
+            RGB, 0 to 1.
+        guidance : (N, 5, 192, 192)
+
+        Returns
+        -------
+        pose : (N, 10)
+            Raw pose, see ``camera``.
+        shape : (N, K)
+            Weights of the head model's modes.
+        correction : (N, 3, 48, 48)
+            What to add to a place of the volume frame, in voxels, so that the posed head is right
+            there.
+        """
+        x48 = self.stage48(self.stem(torch.cat([image * 2 - 1, guidance], 1)))
+        x24 = self.stage24(x48)
+        x12 = self.stage12(x24)
+        x6 = self.stage6(x12)
+        hidden = self.hidden(self.squeeze(x6).flatten(1))
+        up = functional.interpolate(self.up12(x6), scale_factor=2.0) + self.side12(x12)
+        up = functional.interpolate(self.up24(up), scale_factor=2.0) + self.side24(x24)
+        up = functional.interpolate(self.up48(up), scale_factor=2.0) + self.side48(x48)
+        correction = CORRECTION * torch.tanh(self.correction(up) / CORRECTION)
+        return self.pose(hidden), self.shape(hidden), correction
+
+
+def camera(pose: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What a raw pose means.
+
+    Parameters
+    ----------
+    pose : (N, 10)
+        Two columns of the rotation before they are made orthonormal (Zhou et al., "On the
+        continuity of rotation representations in neural networks", CVPR 2019, section 4), then
+        logarithm of the scale, its nearness, and the middle's place.
+
+    Returns
+    -------
+    rotation : (N, 3, 3)
+    scale : (N, 1)
+        Crop pixels a centimetre.
+    nearness : (N, 1)
+        One over the camera's distance, 1 / cm.
+    middle : (N, 3)
+        Volume frame place of the head model's middle.
+    """
+    first = pose[:, 0:3] * 10 + pose.new_tensor([1.0, 0.0, 0.0])
+    second = pose[:, 3:6] * 10 + pose.new_tensor([0.0, 1.0, 0.0])
+    first = first / first.norm(dim=1, keepdim=True)
+    second = second - (first * second).sum(1, keepdim=True) * first
+    second = second / second.norm(dim=1, keepdim=True)
+    # The cross product by hand: ONNX has no operator for it.
+    a, b = first, second
+    third = torch.stack(
+        [
+            a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
+            a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
+            a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0],
+        ],
+        1,
+    )
+    rotation = torch.stack([first, second, third], 2)
+    scale = NOMINAL_SCALE * torch.exp(pose[:, 6:7])
+    nearness = NOMINAL_NEARNESS * torch.exp(3.0 * torch.tanh(pose[:, 7:8]))
+    shift = pose[:, 8:10] * 100.0
+    middle = torch.cat([shift + CROP_SIZE / 2, torch.full_like(shift[:, :1], VOLUME_DEPTH / 2)], 1)
+    return rotation, scale, nearness, middle
+
+
+def place(vertices: Tensor, pose: Tensor) -> Tensor:
+    """Posed head in the volume frame.
+
+    Parameters
+    ----------
+    vertices : (N, V, 3)
+        Model frame, centimetres.
+    pose : (N, 10)
+
+    Returns
+    -------
+    (N, V, 3)
+        Volume frame, voxels.
+    """
+    rotation, scale, nearness, middle = camera(pose)
+    offset = vertices - torch.as_tensor(MODEL_MIDDLE, dtype=vertices.dtype, device=vertices.device)
+    turned = offset @ rotation.transpose(1, 2)
+    near = scale[:, :, None] / (1.0 - nearness[:, :, None] * turned[..., 2:]).clamp(min=0.05)
+    flat = middle[:, None, :2] + turned[..., :2] * near * turned.new_tensor([1.0, -1.0])
+    depth = middle[:, None, 2:] - scale[:, :, None] * turned[..., 2:]
+    return torch.cat([flat, depth], 2)
