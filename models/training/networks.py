@@ -183,3 +183,22 @@ def place(vertices: Tensor, pose: Tensor) -> Tensor:
     flat = middle[:, None, :2] + turned[..., :2] * near * turned.new_tensor([1.0, -1.0])
     depth = middle[:, None, 2:] - scale[:, :, None] * turned[..., 2:]
     return torch.cat([flat, depth], 2)
+
+
+def sample_correction(correction: Tensor, places: Tensor) -> Tensor:
+    """Look a dense correction up.
+
+    Parameters
+    ----------
+    correction : (N, 3, 48, 48)
+    places : (N, V, 3)
+        Volume frame, voxels; their depth does not matter.
+
+    Returns
+    -------
+    (N, V, 3)
+        Voxels.
+    """
+    grid = places[:, :, None, :2] / (CROP_SIZE / 2) - 1.0
+    found = functional.grid_sample(correction, grid, align_corners=False, padding_mode="border")
+    return found[..., 0].transpose(1, 2)

@@ -30,7 +30,7 @@ from vrn_blender.reconstruction.canonical import load_canonical, similarity
 from .correspond import to_head_frame
 from .data import Shards
 from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
-from .networks import Regressor, place
+from .networks import Regressor, place, sample_correction
 from .synthesise import MODEL_MIDDLE, loss_vertices
 
 BATCH = 32
@@ -77,13 +77,6 @@ class Truth(nn.Module):
         return torch.cat([flat, depth[..., None]], 2)
 
 
-def sample_correction(correction: Tensor, places: Tensor) -> Tensor:
-    """Dense correction (N, 3, 48, 48) at places (N, V, 3) of the volume frame: (N, V, 3)."""
-    grid = places[:, :, None, :2] / 96.0 - 1.0
-    found = functional.grid_sample(correction, grid, align_corners=False, padding_mode="border")
-    return found[..., 0].transpose(1, 2)
-
-
 def losses(
     truth: Truth, outputs: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, float]]:
@@ -108,7 +101,7 @@ def losses(
     smooth = smooth + (correction[..., 1:, :] - correction[..., :-1, :]).square().mean()
     small = correction.square().mean()
     total = vertex + 0.5 * own + 0.5 * modes + dense + 0.02 * smooth + 0.002 * small
-    parts = {"vertex": vertex.item(), "own": own.item(), "dense": dense.item()}
+    parts = {"loss": total.item(), "loss_vertex": vertex.item(), "loss_dense": dense.item()}
     return total, parts
 
 
@@ -137,12 +130,14 @@ def validate(
 ) -> dict[str, float]:
     """Error of the guided and unguided network, and of the mean head, on unseen photos.
 
+    ``posed`` is the guided network without its dense correction.
+
     Every system is measured on the same photos: those where MediaPipe found the face.
     """
     network.eval()
     asked = loss_vertices(model)
     face = truth.face.cpu().numpy()
-    rows: dict[str, list[float]] = {"guided": [], "dense": [], "mean_head": [], "unguided": []}
+    rows: dict[str, list[float]] = {"guided": [], "posed": [], "mean_head": [], "unguided": []}
     for guided in (1.0, 0.0):
         loader = DataLoader(Shards(folder, 0, validation=True, guided=guided), BATCH)
         for raw in loader:
@@ -158,8 +153,8 @@ def validate(
                 if not found:
                     continue
                 if guided:
-                    rows["guided"].append(face_error(placed[i], true[i], face))
-                    rows["dense"].append(face_error(bent[i], true[i], face))
+                    rows["posed"].append(face_error(placed[i], true[i], face))
+                    rows["guided"].append(face_error(bent[i], true[i], face))
                     mean = mean_head_places(model, asked, points[i])
                     rows["mean_head"].append(face_error(mean, true[i], face))
                 else:
