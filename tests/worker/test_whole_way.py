@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""A photo goes through the real worker and every station; only the network is a stand-in."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.worker.stand_in_network import EGG_METRES, write_network
+from vrn_blender.reconstruction.errors import ReconstructionError
+from vrn_blender.reconstruction.result import Head, Options
+from vrn_blender.worker.client import Client, Progress, Settings
+
+pytest.importorskip("mediapipe")
+pytest.importorskip("onnx")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_network(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def warm_client(model: Path) -> Iterator[Client]:
+    client = Client(Settings(model=model))
+    yield client
+    client.release()
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from skimage import data
+
+    path = tmp_path_factory.mktemp("photos") / "портрет 🙂.png"
+    Image.fromarray(data.astronaut()).save(path)
+    return path
+
+
+def heads_of(client: Client, photo: Path, options: Options) -> list[Head]:
+    client.reconstruct(photo, options)
+    heads = client.wait()
+    assert isinstance(heads, list)
+    return heads
+
+
+def test_a_portrait_becomes_a_head_in_metres(warm_client: Client, portrait: Path) -> None:
+    told: list[Progress] = []
+    warm_client.reconstruct(portrait, Options(device="cpu"))
+    heads = warm_client.wait(told.append)
+    assert isinstance(heads, list)
+    (head,) = heads
+    assert head.name == "портрет 🙂"
+    assert head.device == "CPU"
+    assert head.face_number == 1
+    size = np.ptp(head.vertices, axis=0)
+    assert size == pytest.approx(2 * np.array(EGG_METRES), rel=0.15)
+    assert head.uv.shape == (len(head.vertices), 2)
+    assert head.uv.min() >= 0
+    assert head.uv.max() <= 1
+    assert head.faces.max() < len(head.vertices)
+    texture = Image.open(io.BytesIO(head.texture_png))
+    assert texture.mode == "RGB"
+    assert head.face_landmarks is not None
+    assert head.face_landmarks.shape == (478, 3)
+    # The nose points along -y, and MediaPipe's is where the network's is.
+    assert head.landmarks[30, 1] < head.landmarks[:, 1].mean()
+    assert head.face_landmarks[4] == pytest.approx(head.landmarks[30], abs=0.03)
+    assert [step.fraction for step in told] == sorted(step.fraction for step in told)
+    stations = ["photo", "landmarks", "network", "surface", "head", "texture"]
+    assert list(head.seconds) == stations
+    assert [step.station for step in told][-len(stations) :] == stations
+
+
+def test_a_box_needs_no_landmarks(warm_client: Client, portrait: Path) -> None:
+    options = Options(box=(170.0, 70.0, 280.0, 210.0), texture_size=128, device="cpu")
+    (head,) = heads_of(warm_client, portrait, options)
+    assert head.face_landmarks is None
+    assert max(Image.open(io.BytesIO(head.texture_png)).size) <= 128
+
+
+def test_a_face_that_is_not_there_gives_one_sentence(warm_client: Client, portrait: Path) -> None:
+    with pytest.raises(ReconstructionError, match="one face, so there is no face 2"):
+        heads_of(warm_client, portrait, Options(face="2", device="cpu"))
+
+
+def test_a_bad_photo_leaves_the_worker_warm(warm_client: Client, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("this is a text", encoding="ascii")
+    warm_client.start()
+    before = warm_client.process_id
+    with pytest.raises(ReconstructionError, match=r"bad\.jpg is not a photo"):
+        heads_of(warm_client, bad, Options(device="cpu"))
+    assert warm_client.process_id == before
+    assert warm_client.alive
+
+
+def test_a_damaged_network_gives_one_sentence(
+    temporary: Path, model: Path, portrait: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "vrn.onnx"
+    copy.write_bytes(model.read_bytes()[:-1])
+    copy.with_suffix(".json").write_bytes(model.with_suffix(".json").read_bytes())
+    client = Client(Settings(model=copy))
+    with pytest.raises(ReconstructionError, match=r"vrn\.onnx is damaged.*install"):
+        heads_of(client, portrait, Options(box=(170.0, 70.0, 280.0, 210.0)))
+    client.release()
+
+
+def test_a_missing_network_gives_one_sentence(
+    temporary: Path, portrait: Path, tmp_path: Path
+) -> None:
+    client = Client(Settings(model=tmp_path / "vrn.onnx"))
+    with pytest.raises(ReconstructionError, match=r"vrn\.onnx cannot be read.*install"):
+        heads_of(client, portrait, Options(box=(170.0, 70.0, 280.0, 210.0)))
+    client.release()

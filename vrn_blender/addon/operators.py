@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""The operators; thin, because the work is done in plain functions and in the worker."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatVectorProperty,
+    StringProperty,
+)
+
+from ..reconstruction.errors import ReconstructionError
+from ..reconstruction.model_file import read_model
+from .job import DownloadJob, Job, PhotoJob
+from .preferences import PACKAGE, preferences_of, user_folder, worker_settings
+from .properties import DEVICE_ITEMS, FaceOptions, chosen_photos, to_options
+from .scene import add_heads
+from .session import session_of
+
+Result = set[str]
+
+_TICK_SECONDS = 0.1
+_STATIONS = {
+    "start": "Starting",
+    "photo": "Reading the photo",
+    "landmarks": "Finding the face",
+    "network": "Reconstructing",
+    "surface": "Drawing the surface",
+    "head": "Measuring the head",
+    "texture": "Cutting the texture",
+    "download": "Downloading",
+}
+
+
+def describe(job: Job) -> str:
+    """Say in a few words what the worker is at.
+
+    Parameters
+    ----------
+    job : Job
+        Any.
+
+    Returns
+    -------
+    str
+        For the panel and the status bar.
+    """
+    return f"{job.title}: {_STATIONS.get(job.station, job.station)}"
+
+
+class Watching(bpy.types.Operator):
+    """What operators share that look after a job while Blender goes on; not one itself.
+
+    A subclass sets ``_job`` and calls `_watch`; `_finish` gets the job when it is done.
+    """
+
+    _job: Job
+    _timer: Any
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
+        """Look after the worker ten times a second, and stop at Esc."""
+        if event.type == "ESC" and event.value == "PRESS":
+            self._job.cancel()
+        elif event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        self._job.step()
+        _redraw(context)
+        if not self._job.done:
+            context.workspace.status_text_set(f"{describe(self._job)}   (Esc to cancel)")
+            return {"PASS_THROUGH"}
+        self._stop_watching(context)
+        if self._job.cancelled:
+            self.report({"INFO"}, "Cancelled; the scene is as it was.")
+            return {"CANCELLED"}
+        return self._finish(context)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """End the work because Blender closes the window or opens another file."""
+        self._job.cancel()
+        self._stop_watching(context)
+
+    def _watch(self, context: bpy.types.Context) -> Result:
+        manager = context.window_manager
+        self._timer = manager.event_timer_add(_TICK_SECONDS, window=context.window)
+        manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def _stop_watching(self, context: bpy.types.Context) -> None:
+        context.window_manager.event_timer_remove(self._timer)
+        # There is no workspace where Blender is closing.
+        if context.workspace is not None:
+            context.workspace.status_text_set(None)
+
+    def _report_failures(self, level: str) -> None:
+        for failure in self._job.failures:
+            if failure.log:
+                print(failure.log, file=sys.stderr)
+            self.report({level}, failure.reason)
+
+    def _finish(self, context: bpy.types.Context) -> Result:
+        raise NotImplementedError
+
+
+class VRN_OT_face_from_photo(FaceOptions, Watching):
+    """Photos become heads in the scene."""
+
+    bl_idname = "vrn.face_from_photo"
+    bl_label = "Face from Photo"
+    bl_description = "Make a textured 3D head from each chosen photo; it appears at the 3D cursor"
+    # Not REGISTER: changing a value in Blender's redo panel would make the head again while
+    # Blender waits, and it must never freeze.
+    bl_options = {"UNDO"}
+
+    filepath: StringProperty(
+        name="Photo",
+        description="The photo",
+        subtype="FILE_PATH",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+    directory: StringProperty(
+        name="Folder",
+        description="The folder of several photos",
+        subtype="DIR_PATH",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+    files: CollectionProperty(
+        name="Photos",
+        description="Several photos of that folder",
+        type=bpy.types.OperatorFileListElement,
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+    box: FloatVectorProperty(
+        name="Face Box",
+        description=(
+            "Left, top, right and bottom of the face in pixels of the photo, from hairline to "
+            "chin, for a face that is not found by itself; all zero means none"
+        ),
+        size=4,
+        min=0.0,
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+    device: EnumProperty(
+        name="Device",
+        description="Where the network runs",
+        items=DEVICE_ITEMS,
+        default="AUTO",
+        options={"SKIP_SAVE"},
+    )
+
+    _job: PhotoJob
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is greyed out."""
+        return _worker_is_free(cls, context)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
+        """Work beside Blender; ask for photos first if none is given."""
+        if not self._photos():
+            bpy.ops.vrn.choose_photos("INVOKE_DEFAULT")
+            return {"INTERFACE"}
+        if bpy.app.background:
+            return self.execute(context)
+        self._take_choices(context)
+        if not self._begin(context):
+            return {"CANCELLED"}
+        return self._watch(context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """Wait for the worker: for scripts and for Blender without a window."""
+        if not self._begin(context):
+            return {"CANCELLED"}
+        self._job.wait()
+        return self._finish(context)
+
+    def _photos(self) -> list[Path]:
+        return chosen_photos(self.filepath, self.directory, [file.name for file in self.files])
+
+    def _take_choices(self, context: bpy.types.Context) -> None:
+        """Take what the sidebar and the preferences say wherever the caller says nothing."""
+        sources = dict.fromkeys(FaceOptions.__annotations__, context.window_manager.vrn_options)
+        preferences = preferences_of(context)
+        if preferences is not None:
+            sources["device"] = preferences
+        for name, source in sources.items():
+            if not self.properties.is_property_set(name):
+                setattr(self, name, getattr(source, name))
+
+    def _begin(self, context: bpy.types.Context) -> bool:
+        photos = self._photos()
+        try:
+            if not photos:
+                raise ReconstructionError("No photo is given: set filepath to a photo.")
+            options = to_options(self, self.box, self.device)
+        except ReconstructionError as error:
+            self.report({"ERROR"}, str(error))
+            return False
+        self._job = session_of(context).begin(
+            worker_settings(context), lambda client: PhotoJob(client, photos, options)
+        )
+        return True
+
+    def _finish(self, context: bpy.types.Context) -> Result:
+        made = self._job.made
+        # Where there are heads, an error would make bpy.ops raise although it has worked.
+        self._report_failures("WARNING" if made else "ERROR")
+        if not made:
+            return {"CANCELLED"}
+        if context.mode != "OBJECT":
+            bpy.ops.object.mode_set(mode="OBJECT")
+        add_heads(context.scene, context.view_layer, made, unit_size=self.size == "UNIT")
+        for entry in made:
+            head = entry.head
+            self.report({"INFO"}, f"{head.name}: {entry.seconds:.1f} s on {head.device}")
+        return {"FINISHED"}
+
+
+class VRN_OT_choose_photos(bpy.types.Operator):
+    """Asks for photos and hands them on."""
+
+    bl_idname = "vrn.choose_photos"
+    bl_label = "Face from Photo"
+    bl_description = "Choose one or more photos; each becomes a textured 3D head"
+    # An operator of its own, because Blender notes an undo step when a file browser closes.
+    bl_options = {"INTERNAL"}
+
+    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN"})
+    files: CollectionProperty(
+        type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"}
+    )
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    display_type: EnumProperty(
+        # Under this name and number Blender's file browser knows the view of thumbnails.
+        items=(("THUMBNAIL", "Thumbnails", "Show the photos", 3),),
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
+        """Open the file browser."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, _context: bpy.types.Context) -> Result:
+        """Hand the photos on."""
+        files = [{"name": file.name} for file in self.files if file.name]
+        if not files:
+            self.report({"ERROR"}, "No photo is chosen: choose a photo, not a folder.")
+            return {"CANCELLED"}
+        bpy.ops.vrn.face_from_photo("INVOKE_DEFAULT", directory=self.directory, files=files)
+        return {"FINISHED"}
+
+
+class VRN_OT_cancel(bpy.types.Operator):
+    """Ends the job under way."""
+
+    bl_idname = "vrn.cancel"
+    bl_label = "Cancel"
+    bl_description = "Stop at once; the scene stays as it is"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is greyed out."""
+        if session_of(context).running:
+            return True
+        cls.poll_message_set("Nothing is being worked on")
+        return False
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """End the worker; the operator that looks after the job notices."""
+        job = session_of(context).job
+        if job is not None:
+            job.cancel()
+        return {"FINISHED"}
+
+
+class VRN_OT_release_worker(bpy.types.Operator):
+    """Ends the worker."""
+
+    bl_idname = "vrn.release_worker"
+    bl_label = "Release Memory"
+    bl_description = (
+        "Give back the memory that the reconstruction holds; the next photo starts slower"
+    )
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is greyed out."""
+        if not session_of(context).worker_is_alive:
+            cls.poll_message_set("No memory is held")
+            return False
+        return _worker_is_free(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """End the worker."""
+        session_of(context).release()
+        return {"FINISHED"}
+
+
+class VRN_OT_check_model(bpy.types.Operator):
+    """Checks the network's file."""
+
+    bl_idname = "vrn.check_model"
+    bl_label = "Check"
+    bl_description = "See whether the network's file is whole, by its SHA-256"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, _context: bpy.types.Context) -> Result:
+        """Check it."""
+        try:
+            read_model()
+        except ReconstructionError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, "The network's file is whole.")
+        return {"FINISHED"}
+
+
+class VRN_OT_fetch_bundle(Watching):
+    """Downloads MediaPipe's bundle."""
+
+    bl_idname = "vrn.fetch_bundle"
+    bl_label = "Download Face Model"
+    bl_description = (
+        "Download MediaPipe's face model (3.8 MB) from Google into this extension's folder"
+    )
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is greyed out."""
+        if not bpy.app.online_access:
+            cls.poll_message_set("First allow online access, in the preferences under System")
+            return False
+        if user_folder() is None:
+            cls.poll_message_set("Only an installed extension has a folder to put it into")
+            return False
+        return _worker_is_free(cls, context)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
+        """Download beside Blender."""
+        self._begin(context)
+        return self._watch(context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """Wait for the download: for scripts and for Blender without a window."""
+        self._begin(context)
+        self._job.wait()
+        return self._finish(context)
+
+    def _begin(self, context: bpy.types.Context) -> None:
+        folder = Path(bpy.utils.extension_path_user(PACKAGE, create=True))
+        self._job = session_of(context).begin(
+            worker_settings(context), lambda client: DownloadJob(client, folder)
+        )
+
+    def _finish(self, _context: bpy.types.Context) -> Result:
+        self._report_failures("ERROR")
+        return {"CANCELLED"} if self._job.failures else {"FINISHED"}
+
+
+def _worker_is_free(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    if session_of(context).running:
+        cls.poll_message_set("A photo is being worked on: wait for it or cancel it")
+        return False
+    return True
+
+
+def _redraw(context: bpy.types.Context) -> None:
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()

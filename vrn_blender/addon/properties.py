@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""What the user may choose, and how Blender's buttons and tooltips put it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import bpy
+from bpy.props import EnumProperty, IntProperty, StringProperty
+
+from ..reconstruction.result import (
+    ALL_FACES,
+    DEFAULT_SMOOTHING,
+    DEFAULT_TEXTURE_SIZE,
+    LARGEST_FACE,
+    Options,
+)
+
+DEVICE_ITEMS = (
+    ("AUTO", "Automatic", "The graphics card where it works, otherwise the processor"),
+    ("CUDA", "CUDA", "An NVIDIA graphics card; the processor steps in if it fails"),
+    ("CPU", "CPU", "The processor, even where there is a graphics card"),
+)
+SIZE_ITEMS = (
+    ("TRUE", "True Size", "As large as a real head, about 25 cm, measured by the eyes"),
+    ("UNIT", "One Unit High", "Exactly one Blender unit from neck to crown"),
+)
+TEXTURE_ITEMS = tuple(
+    (str(size), f"{size} px", f"At most {size} pixels a side, and never more than the photo has")
+    for size in (1024, 2048, 4096, 8192)
+)
+
+
+def _suggest_faces(
+    _owner: object, _context: bpy.types.Context, _typed: str
+) -> Iterable[tuple[str, str]]:
+    return [
+        (LARGEST_FACE, "the one that is nearest"),
+        (ALL_FACES, "a head for each"),
+        ("2", "the second largest"),
+        ("3", "the third largest"),
+    ]
+
+
+class FaceOptions:
+    """The choices that the panel and the operator share; both inherit them."""
+
+    face: StringProperty(
+        name="Face",
+        description=(
+            "Which face, where the photo shows several: largest, all, or a number; "
+            "1 is the largest, 2 the second largest"
+        ),
+        default=LARGEST_FACE,
+        search=_suggest_faces,
+        search_options={"SUGGESTION"},
+    )
+    smoothing: IntProperty(
+        name="Smoothing",
+        description=(
+            "How often the surface is smoothed. More makes the skin calmer, less keeps the "
+            "network's finest detail, and 0 leaves it untouched"
+        ),
+        default=DEFAULT_SMOOTHING,
+        min=0,
+        soft_max=30,
+        max=200,
+    )
+    texture_size: EnumProperty(
+        name="Texture",
+        description="The longest side of the texture, which is cut from the photo",
+        items=TEXTURE_ITEMS,
+        default=str(DEFAULT_TEXTURE_SIZE),
+    )
+    size: EnumProperty(
+        name="Size",
+        description="How large the head is in the scene",
+        items=SIZE_ITEMS,
+        default="TRUE",
+    )
+
+
+class VRN_PG_options(FaceOptions, bpy.types.PropertyGroup):
+    """The choices of the sidebar, which the button hands to the operator."""
+
+
+def to_options(chosen: FaceOptions, box: Iterable[float], device: str) -> Options:
+    """Put what Blender's properties say into the reconstruction's words.
+
+    Parameters
+    ----------
+    chosen : FaceOptions
+        The operator or the sidebar's choices.
+    box : iterable of float
+        The face's place in the photo, pixels; empty or all zero when there is none.
+    device : str
+        One of `DEVICE_ITEMS`.
+
+    Returns
+    -------
+    Options
+        The same choices.
+
+    Raises
+    ------
+    ReconstructionError
+        If one of them makes no sense.
+    """
+    corners = tuple(box)
+    x0, y0, x1, y1 = corners if any(corners) else (0.0,) * 4
+    return Options(
+        face=chosen.face.strip().lower() or LARGEST_FACE,
+        box=(x0, y0, x1, y1) if any(corners) else None,
+        smoothing=chosen.smoothing,
+        texture_size=int(chosen.texture_size),
+        device=device.lower(),
+    )
+
+
+def chosen_photos(filepath: str, directory: str, names: Iterable[str]) -> list[Path]:
+    """Tell which photos a file browser, a drop or a script means.
+
+    Parameters
+    ----------
+    filepath : str
+        One photo; ``//`` stands for the folder of the open file.
+    directory : str
+        The folder of the names.
+    names : iterable of str
+        Several photos; where there are any, the file path only repeats one of them.
+
+    Returns
+    -------
+    list of Path
+        The photos; empty when none was given.
+    """
+    several = [Path(bpy.path.abspath(directory)) / name for name in names if name]
+    if several:
+        return several
+    return [Path(bpy.path.abspath(filepath))] if filepath else []

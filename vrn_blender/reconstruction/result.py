@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""What a reconstruction is asked for and what it gives back; needs nothing but NumPy.
+
+Blender's process and the worker's both import this module, so it must stay free of the libraries
+that only the worker may load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import ReconstructionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LARGEST_FACE = "largest"
+ALL_FACES = "all"
+DEVICES = ("auto", "cuda", "cpu")
+DEFAULT_SMOOTHING = 8
+DEFAULT_TEXTURE_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may choose about one reconstruction.
+
+    Parameters
+    ----------
+    face : str
+        ``"largest"``, ``"all"``, or the number of a face, counted from 1, the largest.
+    box : tuple of float or None
+        A face's place (x0, y0, x1, y1) in the photo frame, in pixels. The network then runs
+        unguided, without MediaPipe: for faces that MediaPipe does not find.
+    smoothing : int
+        Passes of smoothing over the mesh; 0 keeps the surface as the network drew it.
+    texture_size : int
+        The longest side that the texture may have, in pixels.
+    device : str
+        ``"auto"``, ``"cuda"`` or ``"cpu"``: where the network runs.
+
+    Raises
+    ------
+    ReconstructionError
+        If a value is out of range.
+    """
+
+    face: str = LARGEST_FACE
+    box: tuple[float, float, float, float] | None = None
+    smoothing: int = DEFAULT_SMOOTHING
+    texture_size: int = DEFAULT_TEXTURE_SIZE
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        numbered = self.face.isascii() and self.face.isdigit() and int(self.face) > 0
+        if self.face not in (LARGEST_FACE, ALL_FACES) and not numbered:
+            raise ReconstructionError(
+                f"“{self.face}” names no face: write largest, all, or a number from 1 on."
+            )
+        if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
+            raise ReconstructionError(
+                "The face box is empty: give left, top, right and bottom in pixels of the photo, "
+                "right beyond left and bottom below top."
+            )
+        if self.device not in DEVICES:
+            raise ReconstructionError(
+                f"“{self.device}” is no device: write one of {', '.join(DEVICES)}."
+            )
+        if self.smoothing < 0 or self.texture_size < 64:
+            raise ReconstructionError(
+                "Smoothing must be 0 or more, and the texture size 64 pixels or more."
+            )
+
+
+@dataclass(frozen=True)
+class Head:
+    """A finished head, ready for Blender.
+
+    Parameters
+    ----------
+    name : str
+        The photo's file name without its ending.
+    vertices : ndarray of float32, shape (V, 3)
+        Head frame: metres, z up, the face looks along -y, the subject's left is +x.
+    faces : ndarray of int32, shape (F, 3)
+        Triangles, wound so that normals point outwards in the head frame.
+    uv : ndarray of float32, shape (V, 2)
+        Texture coordinates in 0..1, v up.
+    texture_png : bytes
+        The texture as a PNG file, 8-bit sRGB, row 0 on top.
+    landmarks : ndarray of float32, shape (68, 3)
+        The Multi-PIE landmarks that the network found, head frame.
+    face_landmarks : ndarray of float32, shape (478, 3), or None
+        MediaPipe's landmarks, head frame; None after an unguided run.
+    face_number : int
+        Which face of the photo this is, counted from 1, the largest.
+    device : str
+        What ran the network, as read back from the session, and why where that is not a GPU.
+    seconds : dict of str to float
+        How long each station took.
+    """
+
+    name: str
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    uv: NDArray[np.float32]
+    texture_png: bytes
+    landmarks: NDArray[np.float32]
+    face_landmarks: NDArray[np.float32] | None
+    face_number: int
+    device: str
+    seconds: dict[str, float]
