@@ -19,7 +19,7 @@ from vrn_blender.reconstruction import canonical
 from vrn_blender.reconstruction.landmarks import open_detector
 
 from .head_model import DEFAULT_MODEL, load_head_model
-from .studio import Studio
+from .studio import Shot, Studio
 
 # MediaPipe's last ten points are the irises; they lie over the eyelids' points and would cut
 # needles into the triangulation.
@@ -63,7 +63,7 @@ def main() -> None:
     )
 
 
-def _places_under(points: np.ndarray, shot: object, studio: Studio, rest: np.ndarray) -> np.ndarray:
+def _places_under(points: np.ndarray, shot: Shot, studio: Studio, rest: np.ndarray) -> np.ndarray:
     size = shot.index.shape[0]
     x = np.clip(points[:, 0].astype(int), 0, size - 1)
     y = np.clip(points[:, 1].astype(int), 0, size - 1)

@@ -142,12 +142,11 @@ class Shards(IterableDataset):
             "rotation": roll @ shard["rotation"][i],
             "camera": camera,
             "shown": np.unpackbits(shard["shown"][i]).astype(bool),
-            "points": shard["points"][i] - np.array([MARGIN, MARGIN, -VOLUME_DEPTH / 2], np.float32),
+            "points": shard["points"][i]
+            - np.array([MARGIN, MARGIN, -VOLUME_DEPTH / 2], np.float32),
         }
 
 
 def _load(path: Path) -> Batch:
     with np.load(path) as data:
         return {key: data[key] for key in data}
-
-

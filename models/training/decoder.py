@@ -197,7 +197,9 @@ def surface_points(model: HeadModel) -> tuple[np.ndarray, np.ndarray]:
     """
     face, head = model.parts["face"], model.parts["head_and_neck"]
     eyes = [model.parts["eyeball_left"], model.parts["eyeball_right"]]
-    chosen = np.concatenate([np.arange(*face), np.arange(*head), *(np.arange(a, b, 3) for a, b in eyes)])
+    chosen = np.concatenate(
+        [np.arange(*face), np.arange(*head), *(np.arange(a, b, 3) for a, b in eyes)]
+    )
     place = model.neutral[chosen]
     keep = (place[:, 1] > -15.5) & ((chosen < head[1]) | (place[:, 2] > 8.3))
     chosen, place = chosen[keep], place[keep]

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """Join regressor and decoder into ``models/vrn.onnx``, and describe it in ``models/vrn.json``.
 
-    python -m models.training.export
+python -m models.training.export
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import CHANNELS
-from vrn_blender.reconstruction.network import MODEL
+from vrn_blender.reconstruction.model_file import MODEL
 
 from .decoder import TEMPLATE_BOX, Decoder
 from .networks import Regressor, camera, place, sample_correction
@@ -93,7 +93,7 @@ class Vrn(nn.Module):
 
 
 def load_network(regressor: Path, decoder: Path) -> Vrn:
-    """The network from its two checkpoints, ready to run."""
+    """Put the network together from its two checkpoints, ready to run."""
     state = torch.load(decoder, map_location="cpu")
     rank, coefficients = state["decoder"]["straight.weight"].shape
     shapes = Decoder(coefficients, rank)

@@ -91,7 +91,7 @@ def main() -> None:
         moved = decoder.displacement(fields, start_points[:, None, None])[:, 0, 0]
         gap = (start_points + moved - target).norm(dim=2, keepdim=True)
         fit = (gap * weights[some] * torch.exp(-2.0 * away.abs())).mean()
-        marks = (decoder.landmarks(coefficients).view(-1, 68, 3) - torch.from_numpy(landmarks[rows]))
+        marks = decoder.landmarks(coefficients).view(-1, 68, 3) - torch.from_numpy(landmarks[rows])
         loss = fit + SMOOTHNESS * bending(fields) + marks.square().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -109,7 +109,10 @@ def main() -> None:
             moved = decoder.displacement(fields, start_points) + start_points
             errors.append((moved[0, 0, 0] - template_points).norm(dim=1).numpy())
     errors = np.stack(errors) * 10.0
-    print(f"{step} steps; held-out heads: mean {errors.mean():.2f} mm, 95 % {np.quantile(errors, 0.95):.2f} mm")
+    print(
+        f"{step} steps; held-out heads: mean {errors.mean():.2f} mm, "
+        f"95 % {np.quantile(errors, 0.95):.2f} mm"
+    )
     torch.save(
         {
             "decoder": decoder.state_dict(),

@@ -18,7 +18,7 @@ from vrn_blender.reconstruction.guidance import CHANNELS
 
 from .synthesise import MODEL_MIDDLE
 
-# Pixels a centimetre of the mean head in the crop, and a telephoto lens: where the regressor starts.
+# Where the regressor starts: crop pixels a centimetre of the mean head, and a telephoto lens.
 NOMINAL_SCALE = 5.6
 NOMINAL_NEARNESS = 0.01
 
@@ -61,13 +61,13 @@ class Regressor(nn.Module):
         Channels at 96, 48, 24, 12 and 6 pixels.
     """
 
-    def __init__(
-        self, coefficients: int, widths: tuple[int, ...] = (16, 32, 64, 128, 224)
-    ) -> None:
+    def __init__(self, coefficients: int, widths: tuple[int, ...] = (16, 32, 64, 128, 224)) -> None:
         super().__init__()
         a, b, c, d, e = widths
         self.stem = nn.Sequential(
-            nn.Conv2d(3 + CHANNELS, a, 4, 2, 1, bias=False), nn.BatchNorm2d(a), nn.ReLU(inplace=True)
+            nn.Conv2d(3 + CHANNELS, a, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(a),
+            nn.ReLU(inplace=True),
         )
         self.stage48 = nn.Sequential(_convolution(a, b, 2), Block(b))
         self.stage24 = nn.Sequential(_convolution(b, c, 2), Block(c), Block(c))
@@ -120,7 +120,7 @@ class Regressor(nn.Module):
 
 
 def camera(pose: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a raw pose means.
+    """Read a raw pose.
 
     Parameters
     ----------

@@ -101,7 +101,9 @@ def rasterise(
 
 
 @njit(cache=True, fastmath=True)
-def visible(screen: np.ndarray, vertices: np.ndarray, depth: np.ndarray, slack: float) -> np.ndarray:
+def visible(
+    screen: np.ndarray, vertices: np.ndarray, depth: np.ndarray, slack: float
+) -> np.ndarray:
     """Which vertices the z-buffer shows.
 
     Parameters
@@ -128,7 +130,9 @@ def visible(screen: np.ndarray, vertices: np.ndarray, depth: np.ndarray, slack: 
 
 
 @njit(cache=True, fastmath=True)
-def occupancy(vertices: np.ndarray, triangles: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
+def occupancy(
+    vertices: np.ndarray, triangles: np.ndarray, size: tuple[int, int, int]
+) -> np.ndarray:
     """Soft occupancy of a closed mesh: its winding number, antialiased along z.
 
     Every pixel column adds or takes away one where it enters or leaves the mesh, split linearly

@@ -11,7 +11,7 @@ SKIN, EYE, TEETH, MOUTH, HAIR, CLOTH = range(6)
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def _hash(x: int, y: int, z: int) -> float:
+def _hash(x: int, y: int, z: int) -> np.float32:
     h = np.uint32(x) * np.uint32(374761393)
     h += np.uint32(y) * np.uint32(668265263)
     h += np.uint32(z) * np.uint32(2147483647)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -66,7 +67,7 @@ class Pose:
         return self.screen(vertices @ self.rotation.T)
 
     def screen(self, camera: np.ndarray) -> np.ndarray:
-        """Same as ``project``, from points (V, 3) in the camera frame, centimetres."""
+        """Do as ``project``, from points (V, 3) in the camera frame, centimetres."""
         near = self.scale / np.maximum(1.0 - camera[:, 2] * self.nearness, 0.05)
         out = np.empty_like(camera)
         out[:, 0] = self.centre[0] + near * camera[:, 0]
@@ -107,7 +108,7 @@ def _smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _distance_to_line(points: np.ndarray, line: np.ndarray) -> np.ndarray:
     best = np.full(len(points), np.inf)
-    for a, b in zip(line[:-1], line[1:], strict=True):
+    for a, b in itertools.pairwise(line):
         d = b - a
         s = np.clip((points - a) @ d / (d @ d), 0.0, 1.0)
         best = np.minimum(best, np.linalg.norm(points - a - s[:, None] * d, axis=1))
@@ -115,7 +116,7 @@ def _distance_to_line(points: np.ndarray, line: np.ndarray) -> np.ndarray:
 
 
 def _from_srgb(colour: np.ndarray) -> np.ndarray:
-    return (np.asarray(colour, dtype=np.float32) / 255.0) ** 2.2
+    return (colour / 255.0) ** 2.2
 
 
 # sRGB of skin from very light to very dark; between these, colours are blended.
@@ -183,7 +184,9 @@ class Studio:
         masks = np.zeros((len(self.model.neutral), 4), dtype=np.float32)
         outer = landmarks[48:60, :2].astype(np.float32).reshape(-1, 1, 2)
         front = v[:, 2] > 8.5
-        inside = np.array([cv2.pointPolygonTest(outer, (float(x), float(y)), True) for x, y, _ in v])
+        inside = np.array(
+            [cv2.pointPolygonTest(outer, (float(x), float(y)), True) for x, y, _ in v]
+        )
         masks[: self.skin_end, 0] = _smoothstep(inside, -0.12, 0.18) * front
         brow = np.minimum(
             _distance_to_line(v, landmarks[17:22]), _distance_to_line(v, landmarks[22:27])
@@ -212,7 +215,8 @@ class Studio:
         polar = np.arccos(1.0 - 2.0 * i / LIGHT_DIRECTIONS)
         azimuth = np.pi * (1.0 + 5.0**0.5) * i
         self.directions = np.stack(
-            [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], axis=1
+            [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)],
+            axis=1,
         ).astype(np.float32)
         v = self.model.neutral
         self.seen = np.zeros((LIGHT_DIRECTIONS, len(v)), dtype=np.float32)
@@ -407,7 +411,7 @@ class Studio:
         iris = _from_srgb(IRIS_TONES[rng.integers(len(IRIS_TONES))]) * rng.uniform(0.6, 1.4)
         sclera = np.array([0.62, 0.58, 0.56]) * rng.uniform(0.6, 1.1)
         teeth = np.array([0.62, 0.57, 0.48]) * rng.uniform(0.6, 1.15)
-        cloth = _from_srgb(rng.uniform(10, 250, 3) if rng.random() < 0.6 else rng.uniform(10, 250))
+        cloth = _from_srgb(rng.uniform(10, 250, 3 if rng.random() < 0.6 else 1))
         shirt = _from_srgb(np.full(3, rng.uniform(150, 250)) + rng.normal(0.0, 10.0, 3).clip(-9, 5))
         tones = [skin, lips, brow, iris, sclera, teeth, hair, np.broadcast_to(cloth, 3), shirt]
         beard = rng.choice([0.0, rng.uniform(0.1, 0.45), rng.uniform(0.5, 1.2)], p=[0.6, 0.2, 0.2])
@@ -456,7 +460,9 @@ class Studio:
         extras = []
         skin = vertices[: self.skin_end]
         rest = self.model.neutral[: self.skin_end]
-        style = rng.choice(["bald", "painted", "short", "full", "long"], p=[0.07, 0.1, 0.3, 0.3, 0.23])
+        style = rng.choice(
+            ["bald", "painted", "short", "full", "long"], p=[0.07, 0.1, 0.3, 0.3, 0.23]
+        )
         if style != "bald":
             thickness = {"painted": 0.15, "short": 0.9, "full": 2.6, "long": 1.8}[style]
             thickness *= np.exp(rng.normal(0.0, 0.35))
@@ -472,9 +478,7 @@ class Studio:
             normals = vertex_normals(skin, self.skin_triangles)
             shell = skin + normals * (offset + 0.05)[:, None]
             keep = (field[self.skin_triangles] > -0.1).all(1)
-            extras.append(
-                (shell @ pose.rotation.T, self.skin_triangles[keep], rest, HAIR, 1.0)
-            )
+            extras.append((shell @ pose.rotation.T, self.skin_triangles[keep], rest, HAIR, 1.0))
         if style == "long":
             extras.append(self._curtain(rng, skin, pose))
         if rng.random() < 0.92:
@@ -503,7 +507,9 @@ class Studio:
         scale = np.ptp(skin[:, 0]) / np.ptp(self.model.neutral[: self.skin_end, 0])
         dome = np.sqrt(np.clip(1.0 - ((heights - 3.0) / (12.0 + thick)) ** 2, 0.02, 1.0))
         dome = np.where(heights < 3.0, 1.0 + rng.uniform(-0.02, 0.02) * (3.0 - heights), dome)
-        waves = 0.35 * np.sin(angle[None] * rng.integers(6, 16) + heights[:, None] * rng.normal(0, 0.5))
+        waves = 0.35 * np.sin(
+            angle[None] * rng.integers(6, 16) + heights[:, None] * rng.normal(0, 0.5)
+        )
         rx = (8.4 * scale + thick) * dome[:, None] + waves
         rz = (9.6 + thick) * dome[:, None] + waves
         x = rx * np.sin(angle)
@@ -539,7 +545,9 @@ class Studio:
         pivot_camera = pivot @ pose.rotation.T
         camera = (points - pivot) @ body.T + pivot_camera
         opening = rng.uniform(0.05, 0.6) if rng.random() < 0.5 else 0.0
-        lapel = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)[None] < opening * (1.0 - down[:, None])
+        lapel = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)[None] < opening * (
+            1.0 - down[:, None]
+        )
         tie = np.abs((angle + np.pi) % (2 * np.pi) - np.pi) < rng.uniform(0.05, 0.12)
         wears = rng.random() < 0.5
         second = (lapel & ~(tie[None] & wears)).astype(np.float32)
@@ -572,7 +580,9 @@ class Studio:
                     cv2.circle(image, (int(x), int(y)), int(w / 2), colour, -1)
         if kind == 3:
             period = rng.uniform(8.0, 60.0)
-            stripe = np.sin(np.arange(n) * 2 * np.pi / period + rng.uniform(0, 6)).astype(np.float32)
+            stripe = np.sin(np.arange(n) * 2 * np.pi / period + rng.uniform(0, 6)).astype(
+                np.float32
+            )
             image *= (1.0 + 0.4 * stripe)[None, :, None]
         sigma = rng.choice([0.6, rng.uniform(1.0, 8.0)])
         return np.clip(cv2.GaussianBlur(image, (0, 0), float(sigma)), 0.0, 1.5)
@@ -584,7 +594,9 @@ class Studio:
         a, b = rng.uniform(2.3, 3.1), rng.uniform(1.6, 2.5)
         power = rng.uniform(0.5, 1.0)
         angle = np.linspace(0.0, 2 * np.pi, 40)
-        colour = [float(c) for c in (rng.uniform(0, 0.25, 3) if rng.random() < 0.8 else rng.random(3))]
+        colour = [
+            float(c) for c in (rng.uniform(0, 0.25, 3) if rng.random() < 0.8 else rng.random(3))
+        ]
         thickness = int(rng.integers(1, 5))
         forward = rng.uniform(1.6, 2.4)
         lines = []
@@ -606,7 +618,9 @@ class Studio:
             lines.append(flat)
             if tint > 0.02 and facing > 0.2:
                 lens = picture.copy()
-                cv2.fillPoly(lens, [np.int32(flat * 8)], [float(c) for c in shade_of], cv2.LINE_AA, 3)
+                cv2.fillPoly(
+                    lens, [np.int32(flat * 8)], [float(c) for c in shade_of], cv2.LINE_AA, 3
+                )
                 picture[:] = picture * (1 - tint) + lens * tint
             side = np.sign(centre[0])
             toward = pose.rotation[2, 0] * side
@@ -626,7 +640,7 @@ class Studio:
     def _occluder(
         self, rng: np.random.Generator, picture: np.ndarray, pose: Pose, skin: np.ndarray
     ) -> None:
-        """A hand, a cup or a piece of cloth in front of a part of the head."""
+        """Draw a hand, a cup or a piece of cloth in front of a part of the head."""
         n = int(rng.integers(5, 11))
         angle = np.sort(rng.uniform(0, 2 * np.pi, n))
         radius = rng.uniform(2.0, 6.0) * pose.scale * rng.uniform(0.5, 1.0, n)
@@ -648,8 +662,10 @@ class Studio:
             picture = cv2.GaussianBlur(picture, (0, 0), sigma)
         if rng.random() < 0.6:
             grain = rng.standard_normal((PHOTO_SIZE // 2, PHOTO_SIZE // 2, 3), dtype=np.float32)
-            grain = cv2.resize(grain, (PHOTO_SIZE, PHOTO_SIZE)) if rng.random() < 0.5 else np.kron(
-                grain, np.ones((2, 2, 1), dtype=np.float32)
+            grain = (
+                cv2.resize(grain, (PHOTO_SIZE, PHOTO_SIZE))
+                if rng.random() < 0.5
+                else np.kron(grain, np.ones((2, 2, 1), dtype=np.float32))
             )
             picture = picture + grain * rng.uniform(0.0, 0.05)
         picture = (picture - 0.5) * rng.uniform(0.8, 1.15) + 0.5 + rng.uniform(-0.06, 0.06)

@@ -69,7 +69,7 @@ class Sample:
 def mean_points(pose: Pose) -> np.ndarray:
     """Where the mean face's landmarks (478, 3) would lie in a photo of this pose."""
     head = load_canonical().mediapipe
-    return pose.project((100.0 * np.stack([head[:, 0], head[:, 2], -head[:, 1]], 1)))
+    return pose.project(100.0 * np.stack([head[:, 0], head[:, 2], -head[:, 1]], 1))
 
 
 def make_sample(rng: np.random.Generator, shot: Shot, detector: Detector) -> Sample:
@@ -109,9 +109,7 @@ def make_sample(rng: np.random.Generator, shot: Shot, detector: Detector) -> Sam
     )
 
 
-def project_stored(
-    vertices: np.ndarray, rotation: np.ndarray, camera: np.ndarray
-) -> np.ndarray:
+def project_stored(vertices: np.ndarray, rotation: np.ndarray, camera: np.ndarray) -> np.ndarray:
     """Model-frame vertices (V, 3), centimetres, in the frame of a stored picture.
 
     Returns
@@ -151,7 +149,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("models/training/runs/shards"))
     parser.add_argument("--shards", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="number, and seed, of the first shard")
-    parser.add_argument("--step", type=int, default=1, help="write every n-th shard, for n processes")
+    parser.add_argument(
+        "--step", type=int, default=1, help="write every n-th shard, for n processes"
+    )
     parser.add_argument("--bundle", type=Path, default=None, help="face_landmarker.task")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ class Truth(nn.Module):
         return self.neutral + torch.einsum("nk,kvc->nvc", coefficients, self.modes)
 
     def project(self, vertices: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """True places (N, V, 3) in the volume frame."""
+        """Give the true places (N, V, 3) in the volume frame."""
         rotation, cam = batch["rotation"], batch["camera"]
         turned = vertices @ rotation.transpose(1, 2)
         near = cam[:, None, :1] / (1.0 - cam[:, None, 1:2] * turned[..., 2:])
@@ -106,7 +106,7 @@ def losses(
 
 
 def mean_head_places(model: HeadModel, asked: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The null: the mean head, placed by the similarity that takes its landmarks to the photo's.
+    """Place the mean head by the similarity of its landmarks to the photo's: the null.
 
     Returns
     -------

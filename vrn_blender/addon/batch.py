@@ -419,16 +419,17 @@ class Batch:
         begun = time.perf_counter()
         record = Record(str(photo), name)
         job = PhotoJob(self._client, [photo], self._options)
-        job.wait(lambda: line.show(job))
+        job.wait(lambda: line.show(photo, job.station, job.fraction))
         if job.failures:
             record.reason = job.failures[0].reason
             line.log(job.failures[0].log)
         try:
             for entry in job.made:
+                line.show(photo, "writing", 1.0)
                 several = len(job.made) > 1
                 file_name = f"{name}_face{entry.head.face_number}" if several else name
                 record.files += [file.name for file in write(entry, file_name)]
-                record.stations = entry.head.seconds
+                record.stations = {name: round(s, 3) for name, s in entry.head.seconds.items()}
                 record.device = entry.head.device
         except (OSError, RuntimeError) as error:
             record.reason = _why_not_written(error)
@@ -454,25 +455,25 @@ class ProgressLine:
         self._stream = stream
         self._through = 0
         self._begun = time.monotonic()
-        self._shown = ""
+        self._shown = 0
 
-    def show(self, job: PhotoJob) -> None:
+    def show(self, photo: Path, what: str, fraction: float) -> None:
         """Say what happens now.
 
         Parameters
         ----------
-        job : PhotoJob
+        photo : Path
             The photo of the moment.
+        what : str
+            The station that it is at.
+        fraction : float
+            How much of it is over, 0 to 1.
         """
-        rest = f", {self._rate()}" if self._through else ""
-        count = f"[{self._through + 1}/{self._total}]"
-        text = f"{count} {job.title}: {job.station} {job.fraction:.0%}{rest}"
-        if self._stream.isatty():
-            self._overwrite(text)
-        elif not self._shown:
-            # A log gets one line when the work begins, and one for each photo that is through.
-            self._shown = text
-            print(text, file=self._stream, flush=True)
+        if not self._stream.isatty():
+            # A log gets one line for each photo, when it is through.
+            return
+        text = f"[{self._through + 1}/{self._total}] {photo.name}: {what} {fraction:.0%}"
+        self._overwrite(text + self._rate())
 
     def finish_photo(self, record: Record, output: Path) -> None:
         """Say what came out of a photo.
@@ -488,7 +489,7 @@ class ProgressLine:
         if self._stream.isatty():
             self._overwrite("")
         print(
-            f"[{self._through}/{self._total}] {describe(record)}; {self._rate()}",
+            f"[{self._through}/{self._total}] {describe(record)}{self._rate()}",
             *(f"  {output / file}" for file in record.files),
             sep="\n",
             file=self._stream,
@@ -507,16 +508,18 @@ class ProgressLine:
             print(text, file=sys.stderr)
 
     def _rate(self) -> str:
+        if self._total == 1 or not self._through:
+            return ""
         seconds = (time.monotonic() - self._begun) / self._through
         left = round(seconds * (self._total - self._through))
         minutes, left = divmod(left, 60)
-        return f"{1 / seconds:.2g} photos/s, {minutes}:{left:02} left"
+        return f"; {1 / seconds:.2g} photos/s, {minutes}:{left:02} left"
 
     def _overwrite(self, text: str) -> None:
         # Spaces wipe what a longer line has left.
-        self._stream.write(f"\r{text:<{len(self._shown)}}\r{text}")
+        self._stream.write(f"\r{text:<{self._shown}}\r{text}")
         self._stream.flush()
-        self._shown = text
+        self._shown = len(text)
 
 
 def describe(record: Record) -> str:

@@ -130,7 +130,9 @@ def _cut(rgb: np.ndarray, photo_to_crop: np.ndarray) -> np.ndarray:
     if shrink > 1.5:
         # Only the part that the crop shows is averaged: photos may have a hundred megapixels.
         back = cv2.invertAffineTransform(matrix)
-        corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * CROP_SIZE @ back[:, :2].T + back[:, 2]
+        corners = (
+            np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * CROP_SIZE @ back[:, :2].T + back[:, 2]
+        )
         size = np.array([rgb.shape[1], rgb.shape[0]])
         low = np.clip(np.floor(corners.min(0)) - 2, 0, size - 1).astype(int)
         high = np.clip(np.ceil(corners.max(0)) + 2, low + 1, size).astype(int)
@@ -138,9 +140,7 @@ def _cut(rgb: np.ndarray, photo_to_crop: np.ndarray) -> np.ndarray:
         reduced = np.maximum(np.round((high - low) / shrink), 1).astype(int)
         rgb = cv2.resize(rgb, tuple(int(n) for n in reduced), interpolation=cv2.INTER_AREA)
         per_pixel = (high - low) / reduced
-        matrix = np.column_stack(
-            [matrix[:, :2] * per_pixel, matrix[:, 2] + matrix[:, :2] @ low]
-        )
+        matrix = np.column_stack([matrix[:, :2] * per_pixel, matrix[:, 2] + matrix[:, :2] @ low])
     # OpenCV counts pixel centres in whole numbers, the photo and the crop frame in halves.
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     return cv2.warpAffine(

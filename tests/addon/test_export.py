@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""Each format comes back with the head's size and with its texture upright, and never half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.worker.fake_worker import BOTTOM_COLOUR, RADIUS, TOP_COLOUR, make_head
+from vrn_blender.addon.batch import FORMATS
+from vrn_blender.addon.job import Made
+
+Maker = Callable[..., Made]
+Importer = Callable[[Any, str], Any]
+
+IMPORTERS: dict[str, Importer] = {
+    "blend": lambda bpy, path: bpy.ops.wm.open_mainfile(filepath=path),
+    "glb": lambda bpy, path: bpy.ops.import_scene.gltf(filepath=path),
+    "obj": lambda bpy, path: bpy.ops.wm.obj_import(filepath=path),
+    "ply": lambda bpy, path: bpy.ops.wm.ply_import(filepath=path),
+    "stl": lambda bpy, path: bpy.ops.wm.stl_import(filepath=path),
+}
+NAME = "Анна K. 🙂"
+
+
+def written_and_read(bpy: Any, entry: Made, folder: Path, file_format: str) -> Any:
+    from vrn_blender.addon.export import write_head
+
+    files = write_head(entry, folder, NAME, [file_format])
+    assert files[0] == folder / f"{NAME}.{file_format}"
+    assert sorted(files) == sorted(folder.iterdir())
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    IMPORTERS[file_format](bpy, str(files[0]))
+    (mesh_object,) = (o for o in bpy.context.scene.objects if o.type == "MESH")
+    return mesh_object
+
+
+def corners(mesh_object: Any) -> Any:
+    """Each corner's place in the world."""
+    mesh = mesh_object.data
+    world = [mesh_object.matrix_world @ vertex.co for vertex in mesh.vertices]
+    return np.array([world[loop.vertex_index][:] for loop in mesh.loops])
+
+
+def texture_of(mesh_object: Any) -> Any:
+    """Pixels (H, W, 4), the lowest row first, as Blender and UVs count them."""
+    nodes = mesh_object.data.materials[0].node_tree.nodes
+    image = next(node.image for node in nodes if node.type == "TEX_IMAGE")
+    width, height = image.size
+    return np.array(image.pixels[:]).reshape(height, width, 4)
+
+
+@pytest.mark.parametrize("file_format", ["blend", "glb", "obj"])
+def test_the_texture_is_upright(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
+    head = written_and_read(bpy, made(), tmp_path, file_format)
+    pixels = texture_of(head)
+    assert pixels.shape[:2] == (32, 16)
+    uv = np.array([entry.vector[:] for entry in head.data.uv_layers.active.uv])
+    size = np.array([16, 32])
+    column, row = np.minimum((uv * size).astype(int), size - 1).T
+    seen = np.rint(255 * pixels[row, column, :3])
+    height = corners(head)[:, 2]
+    np.testing.assert_array_equal(seen[height > 0.02], [TOP_COLOUR] * (height > 0.02).sum())
+    np.testing.assert_array_equal(seen[height < -0.02], [BOTTOM_COLOUR] * (height < -0.02).sum())
+
+
+@pytest.mark.parametrize("file_format", ["blend", "glb", "obj", "ply", "stl"])
+def test_the_size_is_kept(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
+    head = written_and_read(bpy, made(), tmp_path, file_format)
+    assert np.ptp(corners(head), axis=0) == pytest.approx([2 * RADIUS] * 3, rel=1e-4)
+    assert len(head.data.polygons) == len(make_head().faces)
+
+
+@pytest.mark.parametrize("file_format", ["blend", "glb", "obj", "ply"])
+def test_the_texture_coordinates_are_kept(
+    bpy: Any, made: Maker, tmp_path: Path, file_format: str
+) -> None:
+    head = written_and_read(bpy, made(), tmp_path, file_format)
+    uv = np.array([entry.vector[:] for entry in head.data.uv_layers.active.uv])
+    place = corners(head)
+    if file_format in ("ply",):
+        # PLY says nothing of axes, so Blender's own are kept.
+        assert place[:, 2].max() == pytest.approx(RADIUS, rel=1e-4)
+    np.testing.assert_allclose(uv, place[:, [0, 2]] / (2 * RADIUS) + 0.5, atol=1e-4)
+
+
+def test_the_saved_file_shows_the_head(bpy: Any, made: Maker, tmp_path: Path) -> None:
+    head = written_and_read(bpy, made(), tmp_path, "blend")
+    views = [
+        area.spaces.active
+        for screen in bpy.data.screens
+        for area in screen.areas
+        if area.type == "VIEW_3D"
+    ]
+    assert views
+    assert all(view.shading.type == "MATERIAL" for view in views)
+    assert all(view.region_3d.view_distance < 1 for view in views)
+    assert bpy.context.view_layer.objects.active == head
+    assert len(bpy.context.scene.objects) == 1
+
+
+def test_the_picture_shows_the_head_upright(bpy: Any, made: Maker, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from vrn_blender.addon.export import write_head
+
+    (file,) = write_head(made(), tmp_path, NAME, ["png"])
+    pixels = np.asarray(Image.open(file).convert("RGB")).astype(int)
+    height, width = pixels.shape[:2]
+    above, below = pixels[height * 2 // 5, width // 2], pixels[height * 3 // 5, width // 2]
+    assert above[0] > above[2] + 50
+    assert below[2] > below[0] + 50
+
+
+def test_several_formats_come_from_one_head(bpy: Any, made: Maker, tmp_path: Path) -> None:
+    from vrn_blender.addon.export import write_head
+
+    files = write_head(made(), tmp_path, "face", ["obj", "glb", "stl"])
+    names = sorted(file.name for file in files)
+    assert names == ["face.glb", "face.mtl", "face.obj", "face.stl", "face_texture.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_every_format_of_the_command_line_has_a_writer(bpy: Any) -> None:
+    from vrn_blender.addon.export import WRITERS
+
+    assert tuple(WRITERS) == FORMATS
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_half(
+    bpy: Any, made: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vrn_blender.addon import export
+
+    def fail(_head: Any, path: Path) -> None:
+        path.write_text("half", encoding="ascii")
+        raise RuntimeError("no space left")
+
+    old = tmp_path / "face.glb"
+    old.write_text("old", encoding="ascii")
+    monkeypatch.setitem(export.WRITERS, "glb", fail)
+    with pytest.raises(RuntimeError, match="no space left"):
+        export.write_head(made(), tmp_path, "face", ["glb"])
+    assert old.read_text(encoding="ascii") == "old"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_exporters_do_not_chatter(
+    bpy: Any, made: Maker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from vrn_blender.addon.export import write_head
+
+    write_head(made(), tmp_path, "face", ["glb", "obj"])
+    print("still heard")
+    assert capfd.readouterr().out == "still heard\n"
