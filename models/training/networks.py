@@ -74,7 +74,8 @@ class Regressor(nn.Module):
         self.stage12 = nn.Sequential(_convolution(c, d, 2), Block(d), Block(d))
         self.stage6 = nn.Sequential(_convolution(d, e, 2), Block(e))
         self.squeeze = nn.Sequential(nn.Conv2d(e, 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
-        self.hidden = nn.Sequential(nn.Linear(64 * 36, 512), nn.ReLU())
+        self.hidden = nn.Linear(64 * 36, 512)
+        self.statistics = nn.Sequential(nn.Linear(43, 128), nn.ReLU(), nn.Linear(128, 512))
         self.pose = nn.Linear(512, 10)
         self.shape = nn.Linear(512, coefficients)
         self.up12 = nn.Conv2d(e, 64, 1)
@@ -112,11 +113,38 @@ class Regressor(nn.Module):
         x12 = self.stage12(x24)
         x6 = self.stage6(x12)
         hidden = self.hidden(self.squeeze(x6).flatten(1))
+        hidden = functional.relu(hidden + self.statistics(moments(guidance)))
         up = functional.interpolate(self.up12(x6), scale_factor=2.0) + self.side12(x12)
         up = functional.interpolate(self.up24(up), scale_factor=2.0) + self.side24(x24)
         up = functional.interpolate(self.up48(up), scale_factor=2.0) + self.side48(x48)
         correction = CORRECTION * torch.tanh(self.correction(up) / CORRECTION)
         return self.pose(hidden), self.shape(hidden), correction
+
+
+def moments(guidance: Tensor) -> Tensor:
+    """First and second moments of the guidance: all that a least-squares pose would need.
+
+    Parameters
+    ----------
+    guidance : (N, 5, 192, 192)
+
+    Returns
+    -------
+    (N, 43)
+        Share of the crop that the face covers; means and covariances of place in the mean face,
+        place in the crop and depth. Zero where there is no guidance.
+    """
+    mask = guidance[:, :1].flatten(2)
+    line = torch.linspace(-1.0, 1.0, CROP_SIZE, device=guidance.device)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    crop = torch.stack([x, y]).flatten(1)[None] * mask
+    values = torch.cat([guidance[:, 1:].flatten(2), crop], 1)
+    count = mask.sum(2) + 1.0
+    mean = values.sum(2) / count
+    square = values @ values.transpose(1, 2) / count[:, :, None]
+    covariance = square - mean[:, :, None] * mean[:, None, :]
+    share = mask.mean(2)
+    return torch.cat([share, mean, 10.0 * covariance.flatten(1)], 1)
 
 
 def camera(pose: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
