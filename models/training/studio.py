@@ -305,7 +305,9 @@ class Studio:
             centre=(middle + rng.uniform(-18.0, 18.0, 2)).astype(np.float32),
         )
 
-    def shoot(self, rng: np.random.Generator, *, wide: bool = True) -> Shot:
+    def shoot(
+        self, rng: np.random.Generator, *, wide: bool = True, pose: Pose | None = None
+    ) -> Shot:
         """Take a random photo.
 
         Parameters
@@ -314,13 +316,15 @@ class Studio:
             Everything that is random comes from it.
         wide : bool
             Whether profiles are asked for too.
+        pose : Pose, optional
+            Head pose and camera to use instead of random ones.
 
         Returns
         -------
         Shot
         """
         coefficients = self.coefficients(rng)
-        pose = self.pose(rng, wide)
+        pose = pose or self.pose(rng, wide)
         vertices = self.model.shape(coefficients)
         camera = vertices @ pose.rotation.T
         screen = pose.screen(camera)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -150,14 +151,14 @@ def test_every_button_and_choice_explains_itself(addon: Any) -> None:
             # Blender ends tooltips with a full stop itself.
             assert cls.bl_description  # type: ignore[attr-defined]
             assert not cls.bl_description.endswith(".")  # type: ignore[attr-defined]
-    shared = VRN_PG_options.bl_rna.properties
     operator = addon.ops.vrn.face_from_photo.get_rna_type().properties
-    for properties in (shared, operator, VRN_preferences.bl_rna.properties):
-        own = [p for p in properties if not p.is_readonly and p.identifier not in ("name",)]
-        assert own
-        for entry in own:
-            assert entry.description, entry.identifier
-            assert not entry.description.endswith("."), entry.identifier
+    described = [entry for entry in operator if entry.identifier != "rna_type"]
+    for group in (VRN_PG_options, VRN_preferences):
+        described += [group.bl_rna.properties[name] for name in typing.get_type_hints(group)]
+    assert len(described) >= 15
+    for entry in described:
+        assert entry.description, entry.identifier
+        assert not entry.description.endswith("."), entry.identifier
 
 
 def test_photos_can_be_dropped(addon: Any) -> None:

@@ -97,7 +97,10 @@ def test_the_head_stands_at_the_cursor(bpy: Any, made: Maker) -> None:
 def test_several_heads_stand_side_by_side_in_one_collection(bpy: Any, made: Maker) -> None:
     first, second = put(bpy, made("a"), made("b"))
     third = put(bpy, made("c"))[0]
-    assert second.location.x - first.location.x > 2 * RADIUS
+    # The third one comes later, and the cursor is where the first one stands.
+    places = [head.location.x for head in (first, second, third)]
+    assert places[0] == 0
+    assert np.diff(places) == pytest.approx([2.5 * RADIUS] * 2)
     assert first.users_collection == second.users_collection == third.users_collection
 
 

@@ -20,7 +20,7 @@ from ..reconstruction.model_file import read_model
 from .job import DownloadJob, Job, PhotoJob
 from .preferences import PACKAGE, preferences_of, user_folder, worker_settings
 from .properties import DEVICE_ITEMS, FaceOptions, chosen_photos, to_options
-from .scene import add_heads
+from .scene import add_heads, show_heads
 from .session import session_of
 
 Result = set[str]
@@ -52,6 +52,25 @@ def describe(job: Job) -> str:
         For the panel and the status bar.
     """
     return f"{job.title}: {_STATIONS.get(job.station, job.station)}"
+
+
+def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Draw what the user may choose before a run.
+
+    Parameters
+    ----------
+    layout : UILayout
+        Where: the sidebar or the file browser.
+    context : Context
+        Any.
+    """
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    for name in FaceOptions.__annotations__:
+        layout.prop(context.window_manager.vrn_options, name)
+    preferences = preferences_of(context)
+    if preferences is not None:
+        layout.prop(preferences, "device")
 
 
 class Watching(bpy.types.Operator):
@@ -215,6 +234,7 @@ class VRN_OT_face_from_photo(FaceOptions, Watching):
         if context.mode != "OBJECT":
             bpy.ops.object.mode_set(mode="OBJECT")
         add_heads(context.scene, context.view_layer, made, unit_size=self.size == "UNIT")
+        show_heads(context)
         for entry in made:
             head = entry.head
             self.report({"INFO"}, f"{head.name}: {entry.seconds:.1f} s on {head.device}")
@@ -230,7 +250,7 @@ class VRN_OT_choose_photos(bpy.types.Operator):
     # An operator of its own, because Blender notes an undo step when a file browser closes.
     bl_options = {"INTERNAL"}
 
-    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN"})
+    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
     files: CollectionProperty(
         type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"}
     )
@@ -243,12 +263,18 @@ class VRN_OT_choose_photos(bpy.types.Operator):
     )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
-        """Open the file browser."""
+        """Open the file browser where the last photos were."""
+        self.directory = session_of(context).folder
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, _context: bpy.types.Context) -> Result:
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the options beside the files."""
+        draw_options(self.layout, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
         """Hand the photos on."""
+        session_of(context).folder = self.directory
         files = [{"name": file.name} for file in self.files if file.name]
         if not files:
             self.report({"ERROR"}, "No photo is chosen: choose a photo, not a folder.")

@@ -4,9 +4,8 @@
 
 import bpy
 
-from .operators import describe
+from .operators import describe, draw_options
 from .photos import SUFFIXES
-from .preferences import preferences_of
 from .scene import DEVICE, FACE_NUMBER, PHOTO, SECONDS, is_head
 from .session import session_of
 
@@ -54,15 +53,7 @@ class VRN_PT_face_options(_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the panel."""
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        options = context.window_manager.vrn_options
-        for name in ("face", "smoothing", "texture_size", "size"):
-            layout.prop(options, name)
-        preferences = preferences_of(context)
-        if preferences is not None:
-            layout.prop(preferences, "device")
+        draw_options(self.layout, context)
 
 
 class VRN_PT_face_result(_Panel, bpy.types.Panel):

@@ -3,7 +3,8 @@
 """Heads become objects in the scene.
 
 A head is one object in the collection "Face from Photo". Its origin, which lies between the ears,
-is put at the 3D cursor, and it faces -y. What later tools need stays with the object, as custom
+is put at the 3D cursor, or beside it along x where another head stands already; it faces -y. What
+later tools need stays with the object, as custom
 properties that are saved with the file:
 
 =====================  ==========================================================================
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 
 import bpy
 import numpy as np
+from mathutils import Vector
 from numpy.typing import NDArray
 
 from ..reconstruction.result import Head
@@ -38,7 +40,8 @@ DEVICE = "vrn_device"
 SECONDS = "vrn_seconds"
 
 _SKIN_ROUGHNESS = 0.6
-_GAP = 1.25
+_GAP = 0.25
+"""Space between two heads, in widths of a head."""
 
 
 def add_heads(
@@ -48,12 +51,12 @@ def add_heads(
     *,
     unit_size: bool = False,
 ) -> list[bpy.types.Object]:
-    """Put heads into the scene, selected, the first one active; several stand in a row along x.
+    """Put heads into the scene, selected, the first one active.
 
     Parameters
     ----------
     scene : Scene
-        Where they go: into the collection `COLLECTION`, at the 3D cursor.
+        Where they go: into the collection `COLLECTION`, at the 3D cursor, clear of other heads.
     view_layer : ViewLayer
         Whose selection and active object change.
     made : sequence of Made
@@ -71,17 +74,16 @@ def add_heads(
     view_layer.update()
     for other in tuple(view_layer.objects.selected):
         other.select_set(False)
+    taken = [_bounds(other) for other in view_layer.objects if is_head(other)]
     objects = []
-    x = 0.0
     for entry in made:
         units = scale_of(entry.head, unit_size, scene.unit_settings.scale_length)
         built = build_object(entry, units)
         collection.objects.link(built)
-        built.location = scene.cursor.location
-        built.location.x += x
-        x += _GAP * units * float(np.ptp(entry.head.vertices[:, 0]))
+        built.location = _clear_place(scene.cursor.location, built, taken)
+        view_layer.update()
+        taken.append(_bounds(built))
         objects.append(built)
-    view_layer.update()
     for built in objects:
         # A collection that the user has excluded from the view layer cannot be selected in.
         if built.name in view_layer.objects:
@@ -178,6 +180,52 @@ def is_head(candidate: bpy.types.Object | None) -> bool:
         Whether its landmarks are stored with it.
     """
     return candidate is not None and candidate.type == "MESH" and LANDMARKS_68 in candidate
+
+
+def show_heads(context: bpy.types.Context) -> None:
+    """Bring the selected heads into the viewport's view, with their texture.
+
+    A head is a quarter of a metre high, so in a new file it would be a dot, inside the cube.
+
+    Parameters
+    ----------
+    context : Context
+        Of a 3D viewport; elsewhere, and where the view is a camera's, nothing happens.
+    """
+    area = context.area
+    if area is None or area.type != "VIEW_3D":
+        return
+    shading = area.spaces.active.shading
+    if shading.type == "SOLID":
+        shading.color_type = "TEXTURE"
+    if area.spaces.active.region_3d.view_perspective != "CAMERA":
+        region = next(region for region in area.regions if region.type == "WINDOW")
+        with context.temp_override(area=area, region=region):
+            bpy.ops.view3d.view_selected()
+
+
+def _bounds(head_object: bpy.types.Object) -> NDArray[np.float64]:
+    """Give the lowest and the highest corner of an object, world space, shape (2, 3)."""
+    world = head_object.matrix_world
+    corners = np.array([world @ Vector(corner) for corner in head_object.bound_box])
+    return np.stack([corners.min(axis=0), corners.max(axis=0)])
+
+
+def _clear_place(
+    wanted: Vector, head_object: bpy.types.Object, taken: Sequence[NDArray[np.float64]]
+) -> Vector:
+    """Move along x from the wanted place until no head stands there."""
+    local = np.array(head_object.bound_box)
+    size = np.stack([local.min(axis=0), local.max(axis=0)])
+    place = np.array(wanted)
+
+    def in_the_way(other: NDArray[np.float64]) -> bool:
+        low, high = size + place
+        return bool((low < other[1]).all() and (other[0] < high).all())
+
+    while (other := next(filter(in_the_way, taken), None)) is not None:
+        place[0] = other[1, 0] - size[0, 0] + _GAP * (size[1, 0] - size[0, 0])
+    return Vector(place)
 
 
 def _collection_of(scene: bpy.types.Scene) -> bpy.types.Collection:

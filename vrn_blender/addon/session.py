@@ -28,10 +28,13 @@ class Session:
     ----------
     job : Job or None
         What the worker is at, or was at last.
+    folder : str
+        Where the last photos were chosen, or nothing.
     """
 
     def __init__(self, make_client: Callable[[Settings], Client] = Client) -> None:
         self.job: Job | None = None
+        self.folder = ""
         self._make_client = make_client
         self._client: Client | None = None
 

@@ -10,6 +10,8 @@ Direct Volumetric CNN Regression", ICCV 2017, section 3: the volume, and the thr
 
 from __future__ import annotations
 
+import contextlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +19,20 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from .crop import Crop
+from .crop import CROP_SIZE, VOLUME_DEPTH, Crop
 from .errors import ModelError
+from .guidance import CHANNELS
 from .model_file import MODEL, read_model
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+CONTRACT = {
+    "image": [3, CROP_SIZE, CROP_SIZE],
+    "guidance": [CHANNELS, CROP_SIZE, CROP_SIZE],
+    "volume": [VOLUME_DEPTH, CROP_SIZE, CROP_SIZE],
+    "landmarks": [68, 3],
+}
+"""Inputs and outputs of every network that this version can run, and their shapes after N."""
 
 # ONNX Runtime's level for fatal errors only: that a GPU cannot be used is said by
 # `Network.provider_note`, in one line instead of twenty.
@@ -88,20 +99,29 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _LOG_FATAL
         try:
-            return onnxruntime.InferenceSession(self._data, options, providers=providers)
+            session = onnxruntime.InferenceSession(self._data, options, providers=providers)
         except Exception as error:
             # ONNX Runtime's exceptions share no base class but Exception.
-            reason = str(error).strip().splitlines()[0]
             raise ModelError(
-                f"The network {self._name} cannot be loaded ({reason}); install the add-on again."
+                f"The network {self._name} cannot be loaded ({_first_line(error)}); "
+                "install the add-on again."
             ) from error
+        shapes = {
+            end.name: end.shape[1:] for end in (*session.get_inputs(), *session.get_outputs())
+        }
+        if shapes != CONTRACT:
+            raise ModelError(
+                f"The network {self._name} is not one for this version; install the add-on again."
+            )
+        return session
 
     def _open_cuda(self) -> onnxruntime.InferenceSession:
         # Finds CUDA and cuDNN in the nvidia wheels and beside PyTorch; the system's are found
-        # without it. Its complaints are ours to make, so it is kept from printing.
+        # without it. Its complaints are ours to make, so it is kept from logging and printing.
         onnxruntime.set_default_logger_severity(_LOG_FATAL)
         if hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()
+            with contextlib.redirect_stdout(io.StringIO()):
+                onnxruntime.preload_dlls()
         session = self._open([CUDA, CPU])
         if session.get_providers()[0] != CUDA:
             self.provider_note = "no NVIDIA GPU with CUDA 12 or 13 and cuDNN 9 was found"
@@ -128,15 +148,18 @@ class Network:
         image = np.ascontiguousarray(crop.rgb.transpose(2, 0, 1), dtype=np.float32) / 255.0
         inputs = {"image": image[None], "guidance": guidance[None]}
         try:
-            outputs = self._session.run(("volume", "landmarks"), inputs)
+            volume, landmarks = self._session.run(("volume", "landmarks"), inputs)
         except Exception as error:
-            reason = str(error).strip().splitlines()[0]
             if self.provider == "CPU":
                 raise ModelError(
-                    f"The network {self._name} failed ({reason}); close other programs to free "
-                    "memory and try again."
+                    f"The network {self._name} failed ({_first_line(error)}); close other "
+                    "programs to free memory and try again."
                 ) from error
             self._session = self._open([CPU])
-            self.provider_note = f"the GPU failed ({reason})"
-            outputs = self._session.run(("volume", "landmarks"), inputs)
-        return Prediction(volume=outputs[0][0], landmarks=outputs[1][0])
+            self.provider_note = f"the GPU failed ({_first_line(error)})"
+            return self.predict(crop, guidance)
+        return Prediction(volume=volume[0], landmarks=landmarks[0])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

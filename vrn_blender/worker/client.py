@@ -152,7 +152,13 @@ def worker_environment(
         if Path(entry).name == "site-packages" and Path(entry) != users
     ]
     kept = {name: value for name, value in environment.items() if name != "PYTHONHOME"}
-    return {**kept, "PYTHONPATH": os.pathsep.join([own, *libraries]), "PYTHONNOUSERSITE": "1"}
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join([own, *libraries]),
+        "PYTHONNOUSERSITE": "1",
+        # From 1.29 on ONNX Runtime reports to Microsoft unless it is told not to before it loads.
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
 
 
 class Client:
