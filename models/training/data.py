@@ -16,7 +16,7 @@ from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import draw_points, no_guidance
 
-from .synthesise import MARGIN, STORED_SIZE
+from .synthesise import STORED_SIZE
 
 VALIDATION_SHARDS = 2
 """The first shards are never trained on."""
@@ -95,6 +95,11 @@ class Shards(IterableDataset):
                     if path not in loaded:
                         loaded[path] = _load(path)
                 shards = list(loaded.values())
+                if not shards:
+                    raise SystemExit(
+                        f"{self.folder} holds no more than the {VALIDATION_SHARDS} shards that are "
+                        "kept for validation; run synthesise first."
+                    )
             drawn += 1
             shard = shards[rng.integers(len(shards))]
             yield self._sample(shard, int(rng.integers(len(shard["ends"]))), rng)
@@ -123,13 +128,10 @@ class Shards(IterableDataset):
         size = (CROP_SIZE, CROP_SIZE)
         rgb = cv2.warpAffine(picture, shifted, size, borderMode=cv2.BORDER_REPLICATE)[..., ::-1]
         rgb = np.ascontiguousarray(rgb)
-        if guided:
-            points = shard["points"][i]
-            flat = points[:, :2] @ turn.T + move[:, 2]
-            depth = points[:, 2:] * scale + VOLUME_DEPTH / 2
-            guidance = draw_points(np.concatenate([flat, depth], 1), self.canonical)
-        else:
-            guidance = no_guidance()
+        stored = shard["points"][i]
+        flat = stored[:, :2] @ turn.T + move[:, 2]
+        points = np.concatenate([flat, stored[:, 2:] * scale + VOLUME_DEPTH / 2], axis=1)
+        guidance = draw_points(points, self.canonical) if guided else no_guidance()
         roll = np.array([[c, -s, 0], [s, c, 0], [0, 0, scale]], dtype=np.float32) / scale
         camera = shard["camera"][i].copy()
         camera[0] *= scale
@@ -142,8 +144,7 @@ class Shards(IterableDataset):
             "rotation": roll @ shard["rotation"][i],
             "camera": camera,
             "shown": np.unpackbits(shard["shown"][i]).astype(bool),
-            "points": shard["points"][i]
-            - np.array([MARGIN, MARGIN, -VOLUME_DEPTH / 2], np.float32),
+            "points": points.astype(np.float32),
         }
 
 

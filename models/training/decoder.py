@@ -50,6 +50,11 @@ class Box:
         z, y, x = np.meshgrid(*axes[::-1], indexing="ij")
         return np.stack([x, y, z], axis=3)
 
+    def normalised(self, places: Tensor) -> Tensor:
+        """Places (..., 3) of the model frame, -1 to 1 across the box."""
+        low, high = places.new_tensor(self.low), places.new_tensor(self.high)
+        return (places - low) * (2.0 / (high - low)) - 1.0
+
     def sample(self, field: Tensor, places: Tensor) -> Tensor:
         """Look a field up.
 
@@ -64,8 +69,7 @@ class Box:
         (N, C, D, H, W)
             Trilinear; beyond the box, the value at its border.
         """
-        low, high = places.new_tensor(self.low), places.new_tensor(self.high)
-        grid = (places - low) * (2.0 / (high - low)) - 1.0
+        grid = self.normalised(places)
         return functional.grid_sample(field, grid, align_corners=True, padding_mode="border")
 
 
@@ -74,8 +78,8 @@ FACE_BOX = Box((-7.5, -10.0, 3.0), (7.5, 8.0, 15.0), 0.5)
 TEMPLATE_BOX = Box((-10.8, -15.0, -11.2), (10.8, 16.0, 14.4), 0.2)
 
 # The neck is cut by a plane that slopes as a bust's does: y = NECK + SLOPE * z.
-NECK, SLOPE = -12.7, -0.25
-NECK_ROUNDING = 0.6
+NECK, SLOPE = -11.4, -0.18
+NECK_ROUNDING = 1.2
 
 
 def template_head(model: HeadModel) -> np.ndarray:
@@ -92,31 +96,32 @@ def template_distances(model: HeadModel) -> np.ndarray:
     Returns
     -------
     (Z, Y, X) float32
-        Centimetres, clipped to 2, on the nodes of ``TEMPLATE_BOX``.
+        Centimetres, 2 where more than about 1.8, on the nodes of ``TEMPLATE_BOX``.
     """
     vertices = template_head(model)
     nodes = TEMPLATE_BOX.nodes()
     cells = ((vertices - nodes[0, 0, 0]) / TEMPLATE_BOX.spacing + 0.5).astype(np.float32)
-    solid = occupancy(cells, model.closed, TEMPLATE_BOX.shape)
-    # The rasteriser's y runs down and its z away; both flips together keep inside inside.
-    solid = np.abs(solid) > 0.5
+    solid = occupancy(cells, model.closed, TEMPLATE_BOX.shape) > 0.5
     surface, normals = _scatter(vertices, model.closed, 1_500_000)
     # Buried surface, such as the backs of the eyeballs, is no border of the union.
     at = np.round((surface - nodes[0, 0, 0]) / TEMPLATE_BOX.spacing).astype(int)[:, ::-1]
     deep = ndimage.distance_transform_edt(solid) * TEMPLATE_BOX.spacing
+    near = (deep + ndimage.distance_transform_edt(~solid) * TEMPLATE_BOX.spacing) < 1.8
     at = np.clip(at, 0, np.array(solid.shape) - 1)
     bare = deep[tuple(at.T)] < 3.0 * TEMPLATE_BOX.spacing
     surface, normals = surface[bare], normals[bare]
-    places = nodes.reshape(-1, 3)
-    distance, nearest = cKDTree(surface).query(places, distance_upper_bound=2.0)
-    signed = np.where(solid.ravel(), 1.0, -1.0) * np.minimum(distance, 2.0)
+    places = nodes[near]
+    distance, nearest = cKDTree(surface).query(places)
+    side = np.where(solid, 1.0, -1.0)
+    exact = side[near] * distance
     # The distance to the nearest of many points is too large where it is small, and rough; there
     # the distance to that point's tangent plane is exact.
     close = np.flatnonzero(distance < 0.3)
     gap = places[close] - surface[nearest[close]]
     plane = -np.einsum("nc,nc->n", gap, normals[nearest[close]])
-    signed[close] = np.where(np.abs(plane - signed[close]) < 0.15, plane, signed[close])
-    signed = signed.reshape(solid.shape)
+    exact[close] = np.where(np.abs(plane - exact[close]) < 0.15, plane, exact[close])
+    signed = 2.0 * side
+    signed[near] = exact
     height = (nodes[..., 1] - NECK - SLOPE * nodes[..., 2]) / np.hypot(1.0, SLOPE)
     blend = np.clip(0.5 + 0.5 * (height - signed) / NECK_ROUNDING, 0.0, 1.0)
     cut = height + (signed - height) * blend - NECK_ROUNDING * blend * (1.0 - blend)
@@ -126,17 +131,28 @@ def template_distances(model: HeadModel) -> np.ndarray:
 def _scatter(
     vertices: np.ndarray, triangles: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random places (count, 3) on a mesh, an even share by area, and their normals (count, 3)."""
+    """Random places (count, 3) on a mesh, an even share by area, and their normals (count, 3).
+
+    The triangles are curved by their normals: the skull's are a centimetre wide, and flat ones
+    would show.
+
+    References
+    ----------
+    Boubekeur and Alexa, "Phong tessellation", SIGGRAPH Asia 2008, with alpha = 3/4.
+    """
     rng = np.random.default_rng(0)
     corners = vertices[triangles]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(cross, axis=1)
     chosen = rng.choice(len(area), count, p=area / area.sum())
     weights = rng.dirichlet((1.0, 1.0, 1.0), count).astype(np.float32)
-    normals = vertex_normals(vertices, triangles)[triangles[chosen]]
-    normals = np.einsum("nk,nkc->nc", weights, normals)
+    at_corners = vertex_normals(vertices, triangles)[triangles[chosen]]
+    normals = np.einsum("nk,nkc->nc", weights, at_corners)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
-    return np.einsum("nk,nkc->nc", weights, corners[chosen]), normals
+    flat = np.einsum("nk,nkc->nc", weights, corners[chosen])
+    above = np.einsum("nkc,nkc->nk", flat[:, None] - corners[chosen], at_corners)
+    curved = flat - 0.75 * np.einsum("nk,nk,nkc->nc", weights, above, at_corners)
+    return curved, normals
 
 
 class Decoder(nn.Module):

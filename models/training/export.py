@@ -26,13 +26,47 @@ from vrn_blender.reconstruction.model_file import MODEL
 
 from .decoder import TEMPLATE_BOX, Decoder
 from .networks import Regressor, camera, place, sample_correction
-from .synthesise import MODEL_MIDDLE
 
-# Occupancy falls from certainly in to certainly out over about three voxels: soft enough to place
-# the surface to a fiftieth of a voxel in eight bits.
-SHARPNESS = 1.6
+# Occupancy falls from one to zero over three voxels, and linearly: marching cubes interpolates
+# linearly, so a curved ramp would show as contour lines, and eight bits still place the surface to
+# a hundredth of a voxel.
+RAMP = 3.0
 
 RUNS = Path("models/training/runs")
+
+
+def _mitchell(x: Tensor) -> Tensor:
+    x = x.abs()
+    near = (21.0 * x**3 - 36.0 * x**2 + 16.0) / 18.0
+    far = (-7.0 * x**3 + 36.0 * x**2 - 60.0 * x + 32.0) / 18.0
+    return torch.where(x < 1.0, near, torch.where(x < 2.0, far, torch.zeros_like(x)))
+
+
+def doubling(count: int) -> Tensor:
+    """Matrix (2 count, count) that resamples a line of cells at twice the resolution.
+
+    Linear interpolation would show as rings on the skull. At the ends the outermost cell repeats.
+
+    References
+    ----------
+    Mitchell and Netravali, "Reconstruction filters in computer graphics", SIGGRAPH 1988, with
+    B = C = 1/3.
+    """
+    place = (torch.arange(2 * count) + 0.5) / 2.0 - 0.5
+    matrix = torch.zeros(2 * count, count)
+    for offset in range(-1, 3):
+        cell = place.floor() + offset
+        weight = _mitchell(place - cell)
+        matrix.scatter_add_(1, cell.clamp(0, count - 1).long()[:, None], weight[:, None])
+    return matrix
+
+
+def double(grid: Tensor, matrices: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Resample (N, C, D, H, W) at twice the resolution, by the matrices of its three axes."""
+    deep, high, wide = matrices
+    n, c, d, h, w = grid.shape
+    grid = high @ (grid @ wide.T)
+    return (deep @ grid.reshape(n, c, d, 4 * h * w)).reshape(n, c, 2 * d, 2 * h, 2 * w)
 
 
 class Vrn(nn.Module):
@@ -43,10 +77,11 @@ class Vrn(nn.Module):
         self.regressor = regressor
         self.decoder = decoder
         self.register_buffer("template", template[None, None])
-        half = [torch.arange(n // 2) * 2.0 + 1.0 for n in (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE)]
-        z, y, x = torch.meshgrid(*half, indexing="ij")
+        axes = [torch.arange(n // 4) * 4.0 + 2.0 for n in (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE)]
+        z, y, x = torch.meshgrid(*axes, indexing="ij")
         self.register_buffer("lattice", torch.stack([x, y, z], 3)[None])
-        self.register_buffer("model_middle", torch.from_numpy(MODEL_MIDDLE))
+        for cells in (48, 50, 96, 100):
+            self.register_buffer(f"double{cells}", doubling(cells))
 
     def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
         """Run the network.
@@ -63,30 +98,30 @@ class Vrn(nn.Module):
         """
         pose, shape, correction = self.regressor(image, guidance)
         fields = self.decoder.fields(shape)
-        rotation, scale, nearness, middle = camera(pose)
+        rotation, scale, nearness, origin = camera(pose)
 
-        # Distances are looked up at every second voxel, and the displacement, which is smoother,
-        # at every fourth; in between both are linear.
-        fine = functional.interpolate(correction, size=(96, 96), mode="bilinear")
-        moved = self.lattice + fine.permute(0, 2, 3, 1)[:, None]
-        offset = moved - middle[:, None, None, None]
+        # The way from the volume to the template is smooth, so it is computed for every fourth
+        # voxel, and distances are looked up at every second; a smooth filter fills in between.
+        moved = self.lattice + correction.permute(0, 2, 3, 1)[:, None]
+        offset = moved - origin[:, None, None, None]
         s, q = scale[:, :, None, None], nearness[:, :, None, None]
         z = offset[..., 2] / -s
         near = (1.0 - q * z) / s
         turned = torch.stack([offset[..., 0] * near, -offset[..., 1] * near, z], 4)
         n = turned.shape[0]
-        head = turned.reshape(n, -1, 3) @ rotation
-        head = head.reshape(n, 100, 96, 96, 3) + self.model_middle
-        coarse = functional.avg_pool3d(head.permute(0, 4, 1, 2, 3), 2).permute(0, 2, 3, 4, 1)
-        way = self.decoder.displacement(fields, coarse).permute(0, 4, 1, 2, 3)
-        way = functional.interpolate(way, scale_factor=2.0, mode="trilinear", align_corners=False)
-        places = head + way.permute(0, 2, 3, 4, 1)
-        distance = TEMPLATE_BOX.sample(self.template.expand(n, -1, -1, -1, -1), places)
-        distance = distance * scale[:, :, None, None, None]
-        distance = functional.interpolate(
-            distance, scale_factor=2.0, mode="trilinear", align_corners=False
+        head = (turned.reshape(n, -1, 3) @ rotation).reshape(n, 50, 48, 48, 3)
+        places = TEMPLATE_BOX.normalised(head + self.decoder.displacement(fields, head))
+        grid = double(places.permute(0, 4, 1, 2, 3), (self.double50, self.double48, self.double48))
+        distance = functional.grid_sample(
+            self.template.expand(n, -1, -1, -1, -1),
+            grid.permute(0, 2, 3, 4, 1),
+            align_corners=True,
+            padding_mode="border",
         )
-        volume = (torch.sigmoid(distance[:, 0] * SHARPNESS) * 255.0 + 0.5).to(torch.uint8)
+        distance = distance * scale[:, :, None, None, None]
+        distance = double(distance, (self.double100, self.double96, self.double96))
+        occupancy = (0.5 + distance[:, 0] / RAMP).clamp(0.0, 1.0)
+        volume = (occupancy * 255.0 + 0.5).to(torch.uint8)
 
         landmarks = place(self.decoder.landmarks(shape).view(-1, 68, 3), pose)
         return volume, landmarks - sample_correction(correction, landmarks)
@@ -144,6 +179,10 @@ def main() -> None:
             dynamo=False,
         )
         model = onnx.load(draft)
+    # The exporter loses track of these through the matrix products.
+    sizes = model.graph.output[0].type.tensor_type.shape.dim
+    for size, value in zip(sizes[1:], (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE), strict=True):
+        size.dim_value = value
     _halve_weights(model)
     onnx.checker.check_model(model)
     data = model.SerializeToString()
@@ -154,14 +193,17 @@ def main() -> None:
     gap = np.abs(volume.astype(int) - expected.numpy().astype(int))
     apart = np.abs(landmarks - places.numpy()).max()
     print(f"against PyTorch: volume {gap.mean():.3f} of 255, landmarks {apart:.3f} voxels at most")
-    arguments.output.write_bytes(data)
     description = {
         "file": arguments.output.name,
         "version": arguments.version,
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    arguments.output.with_suffix(".json").write_text(json.dumps(description, indent=2) + "\n")
+    text = json.dumps(description, indent=2) + "\n"
+    for path, content in ((arguments.output, data), (arguments.output.with_suffix(".json"), text)):
+        part = path.with_suffix(path.suffix + ".part")
+        part.write_bytes(content if isinstance(content, bytes) else content.encode())
+        part.replace(path)
     print(json.dumps(description))
 
 

@@ -44,9 +44,10 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--output", type=Path, default=Path("models/training/runs/decoder.pt"))
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--heads", type=int, default=600)
+    parser.add_argument("--heads", type=int, default=4000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="an earlier decoder.pt to begin from")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
@@ -66,9 +67,14 @@ def main() -> None:
         points[i] = vertices[chosen]
         normals[i] = head_normals(model, vertices)[chosen]
         landmarks[i] = vertices[model.landmarks]
-    held_out = len(heads) // 20
+    held_out = 60
     decoder = Decoder(heads.shape[1])
     decoder.landmarks.bias.data = torch.from_numpy(model.neutral[model.landmarks].reshape(-1))
+    distances = None
+    if arguments.start:
+        state = torch.load(arguments.start)
+        decoder.load_state_dict(state["decoder"])
+        distances = state["template"]
     optimiser = torch.optim.Adam(decoder.parameters(), lr=RATE)
     weights = torch.from_numpy(weight)[:, None]
     limit, start, step = arguments.minutes * 60.0, time.monotonic(), 0
@@ -113,13 +119,9 @@ def main() -> None:
         f"{step} steps; held-out heads: mean {errors.mean():.2f} mm, "
         f"95 % {np.quantile(errors, 0.95):.2f} mm"
     )
-    torch.save(
-        {
-            "decoder": decoder.state_dict(),
-            "template": torch.from_numpy(template_distances(model)),
-        },
-        arguments.output,
-    )
+    if distances is None:
+        distances = torch.from_numpy(template_distances(model))
+    torch.save({"decoder": decoder.state_dict(), "template": distances}, arguments.output)
 
 
 if __name__ == "__main__":

@@ -23,19 +23,21 @@ from scipy.spatial import cKDTree
 
 from vrn_blender.reconstruction.canonical import similarity
 
+from .raster import vertex_normals
+
 # Triangles are split until they are no longer than this share of the interocular distance. The
 # nearest place on the surface is then in one of the few triangles with the nearest centres.
 LONGEST = 0.06
-CANDIDATES = 8
+CANDIDATES = 6
 
 # How far beyond the true points, and how far along the depth, surface is looked for.
 MARGIN = 0.5
 
 # Points that the depth offset and ICP go by; the errors are those of all points.
-SEARCH_POINTS = 600
+SEARCH_POINTS = 300
 ICP_STEPS = 60
 ICP_TOLERANCE = 2e-4
-"""ICP ends when its last step moved the points by less than this share of the distance."""
+"""ICP ends when a step moves the points by less than this share of the distance."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +105,33 @@ class Surface:
         high: np.ndarray,
         longest: float,
     ) -> None:
-        corners = np.asarray(vertices, dtype=np.float64)[triangles]
-        near = (corners.max(1) > low).all(1) & (corners.min(1) < high).all(1)
-        self._corners = split(corners[near], longest)
-        cross = np.cross(
-            self._corners[:, 1] - self._corners[:, 0], self._corners[:, 2] - self._corners[:, 0]
+        normals = vertex_normals(
+            np.ascontiguousarray(vertices, dtype=np.float32),
+            np.ascontiguousarray(triangles, dtype=np.int32),
         )
-        self._normals = cross / (np.linalg.norm(cross, axis=1, keepdims=True) + 1e-12)
-        self._tree = cKDTree(self._corners.mean(1), balanced_tree=False)
+        corners = np.concatenate([vertices, normals], axis=1, dtype=np.float64)[triangles]
+        near = (corners.max(1)[:, :3] > low).all(1) & (corners.min(1)[:, :3] < high).all(1)
+        self._corners = split(corners[near], longest)
+        self._tree = cKDTree(self._corners[..., :3].mean(1), balanced_tree=False)
 
-    def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Nearest places (N, 3) to points (N, 3), and the unit normals (N, 3) there."""
+    def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Find the nearest places to points.
+
+        Parameters
+        ----------
+        points : (N, 3) float64
+
+        Returns
+        -------
+        places : (N, 3) float64
+        normals : (N, 3) float64
+            Outward there, blended from those of the corners; of any length.
+        triangles : (N,) int64
+            Number of the triangle of each, after the box and the splits.
+        """
         _, candidates = self._tree.query(points, k=min(CANDIDATES, len(self._corners)))
-        places, chosen = _closest(points, self._corners, candidates.reshape(len(points), -1))
-        return places, self._normals[chosen]
+        found, triangles = _closest(points, self._corners, candidates.reshape(len(points), -1))
+        return found[:, :3], found[:, 3:], triangles
 
     def distance(self, points: np.ndarray) -> float:
         """Mean distance of points (N, 3) to the surface."""
@@ -124,10 +139,22 @@ class Surface:
 
 
 def split(corners: np.ndarray, longest: float) -> np.ndarray:
-    """Split triangles (T, 3, 3) into four until none has an edge longer than ``longest``."""
+    """Split triangles until none has an edge longer than ``longest``.
+
+    Parameters
+    ----------
+    corners : (T, 3, C) float
+        Place (x, y, z) of each corner, and what else is blended linearly.
+    longest : float
+
+    Returns
+    -------
+    (S, 3, C) float
+    """
     kept = []
     while len(corners):
-        edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(1)
+        sides = (corners - np.roll(corners, 1, axis=1))[..., :3]
+        edges = np.linalg.norm(sides, axis=2).max(1)
         kept.append(corners[edges <= longest])
         large = corners[edges > longest]
         a, b, c = large[:, 0], large[:, 1], large[:, 2]
@@ -138,25 +165,35 @@ def split(corners: np.ndarray, longest: float) -> np.ndarray:
 
 
 @njit(cache=True)
+def _dot(a: np.ndarray, b: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
+    """Scalar product of the ways from a to b and from p to q."""
+    return (
+        (b[0] - a[0]) * (q[0] - p[0])
+        + (b[1] - a[1]) * (q[1] - p[1])
+        + (b[2] - a[2]) * (q[2] - p[2])
+    )
+
+
+# NumPy's error model: a degenerate triangle gives a gap that is no number, and is never nearest.
+@njit(cache=True, error_model="numpy")
 def _closest(
     points: np.ndarray, corners: np.ndarray, candidates: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest place on the candidate triangles of each point, and which triangle it is on.
+    """Nearest place on the candidate triangles (x, y, z and what is blended), and which it is on.
 
     Ericson, "Real-Time Collision Detection", 2005, section 5.1.5.
     """
-    places = np.empty_like(points)
-    chosen = np.empty(len(points), dtype=np.int64)
+    found = np.zeros((len(points), corners.shape[2]))
+    chosen = np.zeros(len(points), dtype=np.int64)
+    q = np.empty(corners.shape[2])
     for i in range(len(points)):
         p = points[i]
         best = np.inf
         for t in candidates[i]:
-            a, b, c = corners[t]
-            ab, ac, ap = b - a, c - a, p - a
-            d1, d2 = (ab * ap).sum(), (ac * ap).sum()
-            bp, cp = p - b, p - c
-            d3, d4 = (ab * bp).sum(), (ac * bp).sum()
-            d5, d6 = (ab * cp).sum(), (ac * cp).sum()
+            a, b, c = corners[t, 0], corners[t, 1], corners[t, 2]
+            d1, d2 = _dot(a, b, a, p), _dot(a, c, a, p)
+            d3, d4 = _dot(a, b, b, p), _dot(a, c, b, p)
+            d5, d6 = _dot(a, b, c, p), _dot(a, c, c, p)
             va, vb, vc = d3 * d6 - d5 * d4, d5 * d2 - d1 * d6, d1 * d4 - d3 * d2
             if d1 <= 0.0 and d2 <= 0.0:
                 v, w = 0.0, 0.0
@@ -172,15 +209,15 @@ def _closest(
                 w = (d4 - d3) / ((d4 - d3) + (d5 - d6))
                 v = 1.0 - w
             else:
-                whole = va + vb + vc
-                v, w = vb / whole, vc / whole
-            q = a + v * ab + w * ac
-            gap = ((p - q) ** 2).sum()
+                v, w = vb / (va + vb + vc), vc / (va + vb + vc)
+            for k in range(len(q)):
+                q[k] = a[k] + v * (b[k] - a[k]) + w * (c[k] - a[k])
+            gap = _dot(q, p, q, p)
             if gap < best:
                 best = gap
-                places[i] = q
+                found[i] = q
                 chosen[i] = t
-    return places, chosen
+    return found, chosen
 
 
 def measure(vertices: np.ndarray, triangles: np.ndarray, truth: Truth) -> Errors:
@@ -203,10 +240,10 @@ def measure(vertices: np.ndarray, triangles: np.ndarray, truth: Truth) -> Errors
     surface = Surface(vertices, triangles, low, high, LONGEST * unit)
     few = points[:: max(1, len(points) // SEARCH_POINTS)]
     offset = np.array([0.0, 0.0, depth_offset(surface, few, unit)])
-    places, normals = surface.nearest(points + offset)
+    places, normals, _ = surface.nearest(points + offset)
     image = np.linalg.norm(places - points - offset, axis=1).mean() / unit
-    cosine = (normals * truth.normals).sum(1)
-    scale, rotation, translation = register(surface, few, offset)
+    cosine = (normals * truth.normals).sum(1) / np.linalg.norm(normals, axis=1)
+    scale, rotation, translation = register(surface, few, offset, ICP_TOLERANCE * unit)
     moved = (points - translation) @ rotation / scale
     return Errors(
         image=float(image),
@@ -219,10 +256,10 @@ def depth_offset(surface: Surface, points: np.ndarray, unit: float) -> float:
     """Find what to add to the depth of points (N, 3) so that they lie nearest to a surface."""
 
     def cost(offset: float) -> float:
-        return surface.distance(points + (0.0, 0.0, offset))
+        return surface.distance(points + np.array([0.0, 0.0, offset]))
 
-    step = 0.1 * unit
-    coarse = np.arange(-5, 6) * step
+    step = 0.15 * unit
+    coarse = np.arange(-3, 4) * step
     middle = float(coarse[np.argmin([cost(offset) for offset in coarse])])
     fine = minimize_scalar(
         cost, bounds=(middle - step, middle + step), options={"xatol": 1e-3 * unit}
@@ -231,7 +268,7 @@ def depth_offset(surface: Surface, points: np.ndarray, unit: float) -> float:
 
 
 def register(
-    surface: Surface, points: np.ndarray, offset: np.ndarray
+    surface: Surface, points: np.ndarray, offset: np.ndarray, tolerance: float
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """ICP: the similarity that takes a surface nearest to the true points.
 
@@ -242,6 +279,8 @@ def register(
         True points.
     offset : (3,) float
         Where to begin: what takes the true points near to the surface.
+    tolerance : float
+        It ends when a step moves the points by less than this.
 
     Returns
     -------
@@ -254,11 +293,11 @@ def register(
     moved = points + offset
     scale, rotation, translation = 1.0, np.eye(3), -offset
     for _ in range(ICP_STEPS):
-        places, _ = surface.nearest(moved)
+        places = surface.nearest(moved)[0]
         scale, rotation, translation = similarity(places, points)
         before, moved = moved, (points - translation) @ rotation / scale
         step = np.linalg.norm(moved - before, axis=1).mean()
-        if step < ICP_TOLERANCE * np.ptp(points[:, 1]):
+        if step < tolerance:
             break
     return scale, rotation, translation
 

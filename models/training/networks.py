@@ -164,8 +164,8 @@ def camera(pose: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         Crop pixels a centimetre.
     nearness : (N, 1)
         One over the camera's distance, 1 / cm.
-    middle : (N, 3)
-        Volume frame place of the head model's middle.
+    origin : (N, 3)
+        Volume frame place of the head model's origin.
     """
     first = pose[:, 0:3] * 10 + pose.new_tensor([1.0, 0.0, 0.0])
     second = pose[:, 3:6] * 10 + pose.new_tensor([0.0, 1.0, 0.0])
@@ -187,7 +187,9 @@ def camera(pose: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     nearness = NOMINAL_NEARNESS * torch.exp(3.0 * torch.tanh(pose[:, 7:8]))
     shift = pose[:, 8:10] * 100.0
     middle = torch.cat([shift + CROP_SIZE / 2, torch.full_like(shift[:, :1], VOLUME_DEPTH / 2)], 1)
-    return rotation, scale, nearness, middle
+    lever = rotation @ torch.as_tensor(MODEL_MIDDLE, dtype=pose.dtype, device=pose.device)
+    origin = middle - scale * lever * pose.new_tensor([1.0, -1.0, -1.0])
+    return rotation, scale, nearness, origin
 
 
 def place(vertices: Tensor, pose: Tensor) -> Tensor:
@@ -204,12 +206,11 @@ def place(vertices: Tensor, pose: Tensor) -> Tensor:
     (N, V, 3)
         Volume frame, voxels.
     """
-    rotation, scale, nearness, middle = camera(pose)
-    offset = vertices - torch.as_tensor(MODEL_MIDDLE, dtype=vertices.dtype, device=vertices.device)
-    turned = offset @ rotation.transpose(1, 2)
+    rotation, scale, nearness, origin = camera(pose)
+    turned = vertices @ rotation.transpose(1, 2)
     near = scale[:, :, None] / (1.0 - nearness[:, :, None] * turned[..., 2:]).clamp(min=0.05)
-    flat = middle[:, None, :2] + turned[..., :2] * near * turned.new_tensor([1.0, -1.0])
-    depth = middle[:, None, 2:] - scale[:, :, None] * turned[..., 2:]
+    flat = origin[:, None, :2] + turned[..., :2] * near * turned.new_tensor([1.0, -1.0])
+    depth = origin[:, None, 2:] - scale[:, :, None] * turned[..., 2:]
     return torch.cat([flat, depth], 2)
 
 

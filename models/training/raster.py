@@ -149,7 +149,7 @@ def occupancy(
     Returns
     -------
     (depth, height, width) float32
-        0 to 1; the 0.5 isosurface is the mesh.
+        0 to 1; the 0.5 isosurface is the mesh, to a tenth of a cell along z and half a cell across.
     """
     deep, height, width = size
     steps = np.zeros((deep + 1, height, width), dtype=np.float32)

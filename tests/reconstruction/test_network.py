@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,10 @@ def sentence(error: pytest.ExceptionInfo[ModelError]) -> str:
     assert message.endswith(".")
     assert "install the add-on again" in message
     return message
+
+
+def test_onnx_runtime_was_told_not_to_report_home() -> None:
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_the_shipped_network_keeps_the_contract(session: onnxruntime.InferenceSession) -> None:
@@ -255,8 +260,8 @@ def test_a_gpu_that_fails_in_the_middle_hands_over_to_the_processor(
 ) -> None:
     real = onnxruntime.InferenceSession
 
-    def open_session(data: bytes, options: Any, providers: list[str]) -> Any:
-        session = real(data, options, providers=[CPU])
+    def open_session(data: bytes, options: Any, providers: list[str], **other: Any) -> Any:
+        session = real(data, options, providers=[CPU], **other)
         return FailingSession(session) if CUDA in providers else session
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
@@ -266,6 +271,28 @@ def test_a_gpu_that_fails_in_the_middle_hands_over_to_the_processor(
     assert network.predict(some_crop(), no_guidance()).volume.max() == 255
     assert network.provider == "CPU"
     assert network.provider_note == "the GPU failed (CUDA failure 2: out of memory)"
+
+
+def test_a_gpu_that_cannot_even_be_opened_hands_over_to_the_processor(
+    stand_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The libraries of CUDA are all there, and no GPU is."""
+    real = onnxruntime.InferenceSession
+
+    def open_session(data: bytes, options: Any, providers: list[str], **other: Any) -> Any:
+        if CUDA in providers:
+            # Left to itself, ONNX Runtime would print this and open the processor.
+            assert not other["enable_fallback"]
+            raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected\n  at a line")
+        return real(data, options, providers=providers, **other)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    network = Network(stand_in, "auto")
+    assert network.provider == "CPU"
+    reason = "CUDA failure 100: no CUDA-capable device is detected"
+    assert network.provider_note == f"the GPU failed ({reason})"
+    assert network.predict(some_crop(), no_guidance()).volume.max() == 255
 
 
 def test_a_network_that_fails_on_the_processor_too_is_one_sentence(

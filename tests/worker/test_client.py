@@ -187,7 +187,6 @@ def test_the_worker_finds_the_extensions_libraries_and_not_the_users() -> None:
     assert (Path(own) / "vrn_blender" / "worker" / "server.py").is_file()
     assert libraries == ["/extensions/.local/lib/python3.11/site-packages"]
     assert environment["PYTHONNOUSERSITE"] == "1"
-    assert environment["ORT_DISABLE_TELEMETRY"] == "1"
     assert environment["HOME"] == "/home/me"
     assert "PYTHONHOME" not in environment
 

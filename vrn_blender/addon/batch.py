@@ -513,7 +513,7 @@ class ProgressLine:
         seconds = (time.monotonic() - self._begun) / self._through
         left = round(seconds * (self._total - self._through))
         minutes, left = divmod(left, 60)
-        return f"; {1 / seconds:.2g} photos/s, {minutes}:{left:02} left"
+        return f" ({1 / seconds:.2g} photos/s, {minutes}:{left:02} left)"
 
     def _overwrite(self, text: str) -> None:
         # Spaces wipe what a longer line has left.

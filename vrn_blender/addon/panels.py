@@ -2,6 +2,8 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """The sidebar's tab "Face", and photos that are dropped on the viewport."""
 
+from pathlib import Path
+
 import bpy
 
 from .operators import describe, draw_options
@@ -72,7 +74,7 @@ class VRN_PT_face_result(_Panel, bpy.types.Panel):
         """Draw the panel."""
         head = context.active_object
         column = self.layout.column(align=True)
-        column.label(text=f"Photo: {head[PHOTO]}")
+        column.label(text=f"Photo: {Path(head[PHOTO]).name}")
         if head[FACE_NUMBER] > 1:
             column.label(text=f"Face: {head[FACE_NUMBER]}")
         column.label(text=f"Vertices: {len(head.data.vertices):,}")

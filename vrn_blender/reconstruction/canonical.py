@@ -14,7 +14,9 @@ PATH = Path(__file__).with_name("canonical.npz")
 
 @dataclass(frozen=True)
 class Canonical:
-    """Mean places of the landmarks, head frame, metres, origin between the ears.
+    """Mean places of the landmarks, head frame, metres.
+
+    The origin lies inside the head, about halfway between the ears.
 
     Attributes
     ----------

@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+# From 1.29 on ONNX Runtime reports to Microsoft unless it is told not to before it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
 
 from .crop import CROP_SIZE, VOLUME_DEPTH, Crop
 from .errors import ModelError
@@ -99,7 +104,10 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _LOG_FATAL
         try:
-            session = onnxruntime.InferenceSession(self._data, options, providers=providers)
+            # Its own fallback would print a paragraph and keep the reason from the user.
+            session = onnxruntime.InferenceSession(
+                self._data, options, providers=providers, enable_fallback=0
+            )
         except Exception as error:
             # ONNX Runtime's exceptions share no base class but Exception.
             raise ModelError(
@@ -122,7 +130,12 @@ class Network:
         if hasattr(onnxruntime, "preload_dlls"):
             with contextlib.redirect_stdout(io.StringIO()):
                 onnxruntime.preload_dlls()
-        session = self._open([CUDA, CPU])
+        try:
+            session = self._open([CUDA, CPU])
+        except ModelError as error:
+            # The file may be at fault as well: then the processor cannot open it either.
+            self.provider_note = f"the GPU failed ({_first_line(error.__cause__ or error)})"
+            return self._open([CPU])
         if session.get_providers()[0] != CUDA:
             self.provider_note = "no NVIDIA GPU with CUDA 12 or 13 and cuDNN 9 was found"
         return session
@@ -161,5 +174,5 @@ class Network:
         return Prediction(volume=volume[0], landmarks=landmarks[0])
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]

@@ -156,8 +156,6 @@ def worker_environment(
         **kept,
         "PYTHONPATH": os.pathsep.join([own, *libraries]),
         "PYTHONNOUSERSITE": "1",
-        # From 1.29 on ONNX Runtime reports to Microsoft unless it is told not to before it loads.
-        "ORT_DISABLE_TELEMETRY": "1",
     }
 
 

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""Whatever a batch does to its crops, truth and guidance follow the picture."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+pytest.importorskip("numba", reason="needs the packages of the extra “train”")
+pytest.importorskip("torch", reason="needs the packages of the extra “train”")
+pytest.importorskip("tqdm", reason="needs the packages of the extra “train”")
+
+import cv2
+
+from models.training import data
+from models.training.data import VALIDATION_SHARDS, Batch, Shards, augment
+from models.training.synthesise import (
+    MARGIN,
+    STORED_SIZE,
+    Sample,
+    project_stored,
+    write_shard,
+)
+from tests.training import dots
+from vrn_blender.reconstruction.canonical import load_canonical
+from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
+from vrn_blender.reconstruction.guidance import CHANNELS, DEPTH_UNIT, FACE_UNIT
+
+SAMPLES = 3
+MOVES = 12
+"""How many random moves a test looks at."""
+
+
+def make(number: int, *, found: bool = True) -> Sample:
+    """Make a sample whose picture has dots where the mean face's landmarks are."""
+    angles = (8 * number, -4 * number, 3)
+    rotation = Rotation.from_euler("yxz", angles, degrees=True).as_matrix().astype(np.float32)
+    camera = np.array([5.6, 1 / 300, 128.0, 130.0], np.float32)
+    head = dots.to_model(load_canonical().mediapipe)
+    points = project_stored(head, rotation, camera) - np.array([0, 0, VOLUME_DEPTH / 2])
+    picture = dots.draw(points[dots.MEDIAPIPE_PLACES], STORED_SIZE)
+    _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return Sample(
+        jpeg=jpeg.ravel(),
+        coefficients=np.full(4, number, np.float32),
+        rotation=rotation,
+        camera=camera,
+        points=points.astype(np.float32) if found else np.zeros((478, 3), np.float32),
+        found=found,
+        shown=np.arange(11) % 2 == 0,
+    )
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """Give a folder of one shard more than validation keeps."""
+    for number in range(VALIDATION_SHARDS + 1):
+        samples = [make(SAMPLES * number + i) for i in range(SAMPLES)]
+        write_shard(tmp_path / f"{number:05d}.npz", samples)
+    return tmp_path
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave colours as they are: only places are looked at."""
+    monkeypatch.setattr(data, "augment", lambda rgb, _rng: rgb)
+
+
+def batches(folder: Path, *, guided: float, seed: int = 0) -> list[Batch]:
+    return list(itertools.islice(Shards(folder, seed, guided=guided), MOVES))
+
+
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("guided", [0.0, 1.0])
+def test_the_truth_moves_with_the_picture(shards: Path, guided: float) -> None:
+    cameras = []
+    for batch in batches(shards, guided=guided):
+        assert batch["image"].shape == (CROP_SIZE, CROP_SIZE, 3)
+        assert batch["guided"] == guided
+        truth = project_stored(dots.mediapipe_places(), batch["rotation"], batch["camera"])
+        assert dots.farthest_off(batch["image"], truth) < 0.2
+        cameras.append(batch["camera"])
+    assert np.ptp(cameras, axis=0)[[0, 2, 3]].min() > 0.1
+
+
+@pytest.mark.usefixtures("plain")
+def test_the_guidance_moves_with_the_picture(shards: Path) -> None:
+    """At each dot it names the landmark that the dot stands for, and the truth's depth."""
+    some = dots.MEDIAPIPE_PLACES
+    inside = ~np.isin(some, [152, 234, 454, 10])
+    names = load_canonical().mediapipe[some][inside]
+    for batch in batches(shards, guided=1.0):
+        truth = project_stored(dots.mediapipe_places(), batch["rotation"], batch["camera"])[inside]
+        x, y = np.floor(truth[:, :2]).astype(int).T
+        drawn = batch["guidance"][:, y, x].T
+        assert drawn.shape == (inside.sum(), CHANNELS)
+        assert (drawn[:, 0] == 1).all()
+        gap = np.linalg.norm(drawn[:, 1:4] * FACE_UNIT - names, axis=1)
+        assert np.median(gap) < 0.003
+        depth = drawn[:, 4] * DEPTH_UNIT + VOLUME_DEPTH / 2 - truth[:, 2]
+        assert abs(np.median(depth)) < 1.5
+
+
+@pytest.mark.usefixtures("plain")
+def test_moves_are_rotations_that_stay_proper(shards: Path) -> None:
+    for batch in batches(shards, guided=0.0):
+        rotation = batch["rotation"]
+        assert rotation @ rotation.T == pytest.approx(np.eye(3), abs=1e-5)
+        assert np.linalg.det(rotation) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_unguided_sample_has_no_guidance_and_a_wider_choice_of_crops(shards: Path) -> None:
+    guided, unguided = (batches(shards, guided=share) for share in (1.0, 0.0))
+    assert not any(batch["guidance"].any() for batch in unguided)
+    assert all(batch["guidance"].any() for batch in guided)
+    spread = [np.std([b["camera"][2:] for b in kind], axis=0).mean() for kind in (guided, unguided)]
+    assert spread[1] > 1.5 * spread[0]
+
+
+def test_a_face_that_mediapipe_missed_is_never_guided(tmp_path: Path) -> None:
+    for number in range(VALIDATION_SHARDS + 1):
+        write_shard(tmp_path / f"{number:05d}.npz", [make(0, found=False)])
+    for batch in batches(tmp_path, guided=1.0):
+        assert batch["guided"] == 0
+        assert not batch["guidance"].any()
+
+
+def test_training_never_sees_the_validation_shards(shards: Path) -> None:
+    seen = {float(batch["coefficients"][0]) for batch in batches(shards, guided=0.7)}
+    assert min(seen) >= SAMPLES * VALIDATION_SHARDS
+
+
+def test_validation_walks_its_shards_once_in_order_and_leaves_the_picture(shards: Path) -> None:
+    rows = list(Shards(shards, 0, validation=True, guided=1.0))
+    numbers = [int(row["coefficients"][0]) for row in rows]
+    assert numbers == list(range(SAMPLES * VALIDATION_SHARDS))
+    for number, row in zip(numbers, rows, strict=True):
+        sample = make(number)
+        picture = cv2.imdecode(sample.jpeg, cv2.IMREAD_COLOR)[..., ::-1]
+        inner = slice(MARGIN, STORED_SIZE - MARGIN)
+        assert np.abs(row["image"].astype(int) - picture[inner, inner]).max() <= 1
+        assert np.allclose(row["camera"], sample.camera - np.array([0, 0, MARGIN, MARGIN]))
+        assert np.allclose(row["rotation"], sample.rotation, atol=1e-6)
+        assert row["shown"][: len(sample.shown)].tolist() == sample.shown.tolist()
+        offset = np.array([-MARGIN, -MARGIN, VOLUME_DEPTH / 2], np.float32)
+        assert np.allclose(row["points"], sample.points + offset)
+
+
+def test_the_same_seed_gives_the_same_samples(shards: Path) -> None:
+    first, again, other = (batches(shards, guided=0.7, seed=seed) for seed in (4, 4, 5))
+    pairs = zip(first, again, strict=True)
+    assert all(np.array_equal(a["image"], b["image"]) for a, b in pairs)
+    assert not all(
+        np.array_equal(a["image"], b["image"]) for a, b in zip(first, other, strict=True)
+    )
+
+
+def test_changed_colours_leave_a_crop_a_crop() -> None:
+    rng = np.random.default_rng(0)
+    rgb = np.ascontiguousarray(rng.integers(0, 256, (CROP_SIZE, CROP_SIZE, 3), dtype=np.uint8))
+    kept = rgb.copy()
+    changed = [augment(rgb, rng) for _ in range(20)]
+    assert all(out.shape == rgb.shape and out.dtype == np.uint8 for out in changed)
+    assert np.array_equal(rgb, kept)
+    assert len({out.tobytes() for out in changed}) == 20

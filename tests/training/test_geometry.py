@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""NumPy's cameras, which make the truth, and PyTorch's, which are trained on it, are the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+pytest.importorskip("numba", reason="needs the packages of the extra “train”")
+pytest.importorskip("torch", reason="needs the packages of the extra “train”")
+pytest.importorskip("tqdm", reason="needs the packages of the extra “train”")
+
+import torch
+
+from models.training.head_model import HeadModel
+from models.training.networks import (
+    NOMINAL_NEARNESS,
+    NOMINAL_SCALE,
+    camera,
+    place,
+    sample_correction,
+)
+from models.training.studio import Pose
+from models.training.synthesise import MODEL_MIDDLE, loss_vertices, project_stored
+from models.training.train import Truth
+from tests.training.poses import raw_pose
+from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
+
+POSES = [(0, 0, 0), (40, 10, -20), (-85, 5, 30), (15, -50, 170)]
+
+
+def rotation_of(angles: tuple[float, float, float]) -> NDArray[np.float32]:
+    return Rotation.from_euler("yxz", angles, degrees=True).as_matrix().astype(np.float32)
+
+
+def head(count: int = 200) -> NDArray[np.float32]:
+    """Random places in and about a head, model frame, centimetres."""
+    return np.random.default_rng(0).uniform(-12, 12, (count, 3)).astype(np.float32)
+
+
+def test_any_raw_pose_means_a_proper_rotation_and_a_possible_camera() -> None:
+    raw = torch.from_numpy(np.random.default_rng(0).normal(0, 0.4, (500, 10)).astype(np.float32))
+    rotation, scale, nearness, middle = camera(raw)
+    gap = rotation @ rotation.transpose(1, 2) - torch.eye(3)
+    assert gap.abs().max() < 1e-4
+    assert torch.linalg.det(rotation).numpy() == pytest.approx(1, abs=1e-4)
+    assert scale.min() > 0
+    # From 20 metres to 5 centimetres.
+    assert 0.0004 < nearness.min() <= nearness.max() < 0.21
+    assert (middle[:, 2] == VOLUME_DEPTH / 2).all()
+
+
+def test_the_raw_pose_of_zeros_is_a_head_straight_in_the_crop_s_middle() -> None:
+    rotation, scale, nearness, middle = camera(torch.zeros(1, 10))
+    assert torch.equal(rotation[0], torch.eye(3))
+    assert scale.item() == pytest.approx(NOMINAL_SCALE)
+    assert nearness.item() == pytest.approx(NOMINAL_NEARNESS)
+    assert middle[0].tolist() == [CROP_SIZE / 2, CROP_SIZE / 2, VOLUME_DEPTH / 2]
+    (placed,) = place(torch.from_numpy(MODEL_MIDDLE)[None, None], torch.zeros(1, 10))
+    assert placed[0].tolist() == pytest.approx([96, 96, 100])
+
+
+def test_a_head_stands_upright_in_the_volume_with_its_left_on_the_right() -> None:
+    """Model y is up and z out of the face; volume y is down and z away from the camera."""
+    steps = torch.from_numpy(MODEL_MIDDLE + np.eye(3, dtype=np.float32))[None]
+    (placed,) = place(steps, torch.zeros(1, 10)) - torch.tensor([96.0, 96.0, 100.0])
+    assert np.sign(placed.numpy().round(3)).tolist() == [[1, 0, 0], [0, -1, 0], [0, 0, -1]]
+
+
+@pytest.mark.parametrize("angles", POSES)
+@pytest.mark.parametrize("distance", [38.0, 100.0, 400.0])
+def test_place_is_project_with_the_head_s_middle_for_its_origin(
+    angles: tuple[float, float, float], distance: float
+) -> None:
+    rotation = rotation_of(angles)
+    middle = np.array([101.0, 88.0], np.float32)
+    raw = torch.from_numpy(raw_pose(rotation, 5.1, 1 / distance, middle))
+    expected = Pose(rotation, 5.1, 1 / distance, middle).project(head())
+    expected[:, 2] += VOLUME_DEPTH / 2
+    (placed,) = place(torch.from_numpy(head() + MODEL_MIDDLE)[None], raw[None]).numpy()
+    assert np.abs(placed - expected).max() < 0.01
+
+
+@pytest.mark.parametrize("angles", POSES)
+def test_a_stored_picture_shows_what_the_pose_projects(angles: tuple[float, float, float]) -> None:
+    rotation = rotation_of(angles)
+    pose = Pose(rotation, 6.2, 0.01, np.array([130.0, 120.0], np.float32))
+    stored = project_stored(head(), rotation, np.array([6.2, 0.01, 130.0, 120.0], np.float32))
+    assert np.array_equal(stored[:, :2], pose.project(head())[:, :2])
+    camera_of_middle = np.array([6.2, 0.01, 130.0, 120.0], np.float32)
+    (middle,) = project_stored(MODEL_MIDDLE[None], rotation, camera_of_middle)
+    assert middle[2] == pytest.approx(VOLUME_DEPTH / 2, abs=1e-3)
+    turned = head() @ rotation.T
+    nearer = np.argsort(turned[:, 2])
+    assert (np.diff(stored[nearer, 2]) <= 1e-4).all()
+
+
+def test_training_s_truth_is_the_stored_picture_s(model: HeadModel) -> None:
+    truth = Truth(model)
+    rng = np.random.default_rng(0)
+    coefficients = np.zeros((len(POSES), len(model.modes)), np.float32)
+    coefficients[:, : model.identities] = rng.normal(size=(len(POSES), model.identities))
+    rotation = np.stack([rotation_of(angles) for angles in POSES])
+    cameras = np.column_stack(
+        [rng.uniform(5, 6, 4), rng.uniform(0.002, 0.025, 4), rng.uniform(80, 110, (4, 2))]
+    ).astype(np.float32)
+    batch = {"rotation": torch.from_numpy(rotation), "camera": torch.from_numpy(cameras)}
+    ours = truth.project(truth.vertices(torch.from_numpy(coefficients)), batch).numpy()
+    for i in range(len(POSES)):
+        vertices = model.shape(coefficients[i])[loss_vertices(model)]
+        expected = project_stored(vertices, rotation[i], cameras[i])
+        assert np.abs(ours[i] - expected).max() < 0.02
+
+
+def test_a_correction_is_looked_up_at_the_pixel_it_is_for() -> None:
+    """Each of the 48 x 48 cells is four pixels wide, its value at its middle."""
+    x, y = np.meshgrid(4 * np.arange(48) + 2, 4 * np.arange(48) + 2)
+    field = torch.from_numpy(np.stack([x, y, x + y])[None].astype(np.float32))
+    places = torch.tensor([[[10.0, 20.0, 5.0], [100.5, 33.25, 150.0], [-50.0, 400.0, 0.0]]])
+    (found,) = sample_correction(field, places)
+    assert found[0].tolist() == pytest.approx([10, 20, 30], abs=1e-3)
+    assert found[1].tolist() == pytest.approx([100.5, 33.25, 133.75], abs=1e-3)
+    assert found[2].tolist() == pytest.approx([2, 190, 192], abs=1e-3)
