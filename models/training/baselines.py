@@ -18,6 +18,9 @@ from .measures import Surface
 EXPRESSION_SPREAD = 0.3
 FIT_STEPS = 6
 
+# MediaPipe's mesh covers the places of the mean head that are no farther from it, in metres.
+COVERED = 0.003
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -83,6 +86,13 @@ class Baselines:
         a, b, c = head[corners].astype(np.float64).transpose(1, 0, 2)
         weights = np.linalg.solve(np.stack([a, b, c], axis=2), places[..., None])[..., 0]
         return corners, weights
+
+    def covers(self, places: np.ndarray) -> np.ndarray:
+        """Which places (N, 3) of the mean head, model frame, MediaPipe's mesh reaches."""
+        everywhere = np.full(3, np.inf)
+        mesh = Surface(self._mean, self.mask, -everywhere, everywhere, 2.0 * COVERED)
+        head = to_head_frame(places).astype(np.float64)
+        return np.linalg.norm(mesh.nearest(head)[0] - head, axis=1) < COVERED
 
     def mean_head(self, points: np.ndarray) -> np.ndarray:
         """Vertices (V, 3) of the mean head, placed by the similarity of the landmarks."""

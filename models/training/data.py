@@ -10,19 +10,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch.utils.data import IterableDataset
 
 from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import draw_points, no_guidance
 
-from .synthesise import STORED_SIZE
+from .head_model import HeadModel
+from .synthesise import STORED_SIZE, project_stored
 
 VALIDATION_SHARDS = 2
 """The first shards are never trained on."""
 
 GUIDED = 0.7
 """Share of the samples with landmarks that show them to the network."""
+
+IMPROVED = 0.6
+"""Share of these whose landmarks are moved some way towards the truth: MediaPipe, which was made
+for photos, reads them better than renders, and the network must learn to believe it then."""
 
 Batch = dict[str, np.ndarray]
 
@@ -60,6 +66,7 @@ class Shards(IterableDataset):
     Parameters
     ----------
     folder : Path
+    model : HeadModel
     seed : int
     validation : bool
         Whether to walk the validation shards once, in order and unchanged, instead.
@@ -68,13 +75,21 @@ class Shards(IterableDataset):
     """
 
     def __init__(
-        self, folder: Path, seed: int, *, validation: bool = False, guided: float = GUIDED
+        self,
+        folder: Path,
+        model: HeadModel,
+        seed: int,
+        *,
+        validation: bool = False,
+        guided: float = GUIDED,
     ) -> None:
         self.folder = folder
         self.seed = seed
         self.validation = validation
         self.guided = guided
         self.canonical = load_canonical()
+        self.model = model
+        self.marks = landmark_vertices(model)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield samples, see ``_sample``."""
@@ -107,6 +122,15 @@ class Shards(IterableDataset):
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.npz"))
 
+    def _true_points(self, shard: Batch, i: int) -> np.ndarray:
+        """Places (478, 3) in the stored picture that the landmarks ought to have."""
+        weights = shard["coefficients"][i]
+        bent = np.tensordot(weights, self.model.modes[:, self.marks], 1)
+        vertices = self.model.neutral[self.marks] + bent
+        points = project_stored(vertices, shard["rotation"][i], shard["camera"][i])
+        points[:, 2] -= VOLUME_DEPTH / 2
+        return points
+
     def _sample(self, shard: Batch, i: int, rng: np.random.Generator) -> Batch:
         start = shard["ends"][i - 1] if i else 0
         picture = cv2.imdecode(shard["jpeg"][start : shard["ends"][i]], cv2.IMREAD_COLOR)
@@ -129,6 +153,8 @@ class Shards(IterableDataset):
         rgb = cv2.warpAffine(picture, shifted, size, borderMode=cv2.BORDER_REPLICATE)[..., ::-1]
         rgb = np.ascontiguousarray(rgb)
         stored = shard["points"][i]
+        if guided and not self.validation and rng.random() < IMPROVED:
+            stored = stored + rng.random() * (self._true_points(shard, i) - stored)
         flat = stored[:, :2] @ turn.T + move[:, 2]
         points = np.concatenate([flat, stored[:, 2:] * scale + VOLUME_DEPTH / 2], axis=1)
         guidance = draw_points(points, self.canonical) if guided else no_guidance()
@@ -146,6 +172,13 @@ class Shards(IterableDataset):
             "shown": np.unpackbits(shard["shown"][i]).astype(bool),
             "points": points.astype(np.float32),
         }
+
+
+def landmark_vertices(model: HeadModel) -> np.ndarray:
+    """Vertices (478,) of the head model that MediaPipe's landmarks stand for."""
+    places = 100.0 * load_canonical().mediapipe[:, [0, 2, 1]] * (1.0, 1.0, -1.0)
+    first, last = model.parts["face"]
+    return first + cKDTree(model.neutral[first:last]).query(places)[1]
 
 
 def _load(path: Path) -> Batch:

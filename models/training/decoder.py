@@ -81,6 +81,11 @@ TEMPLATE_BOX = Box((-10.8, -15.0, -11.2), (10.8, 16.0, 14.4), 0.2)
 NECK, SLOPE = -11.4, -0.18
 NECK_ROUNDING = 1.2
 
+# Gaps that are narrower than this, as between lids and eyeballs, are filled; so are the nostrils'
+# wider ones.
+GAP, NOSE_GAP = 0.24, 0.6
+NOSE_BOX = ((-2.4, -2.0, 8.0), (2.4, 1.2, 12.6))
+
 
 def template_head(model: HeadModel) -> np.ndarray:
     """Vertices (V, 3) float32 of the template, model frame, centimetres."""
@@ -100,15 +105,18 @@ def template_distances(model: HeadModel) -> np.ndarray:
     """
     vertices = template_head(model)
     nodes = TEMPLATE_BOX.nodes()
-    cells = ((vertices - nodes[0, 0, 0]) / TEMPLATE_BOX.spacing + 0.5).astype(np.float32)
-    solid = occupancy(cells, model.closed, TEMPLATE_BOX.shape) > 0.5
-    surface, normals = _scatter(vertices, model.closed, 1_500_000)
-    # Buried surface, such as the backs of the eyeballs, is no border of the union.
-    at = np.round((surface - nodes[0, 0, 0]) / TEMPLATE_BOX.spacing).astype(int)[:, ::-1]
+    # Twice as fine, to tell the border of the union of skin and eyeballs from what lies in it.
+    fine = TEMPLATE_BOX.spacing / 2.0
+    cells = ((vertices - nodes[0, 0, 0]) / fine + 0.5).astype(np.float32)
+    sizes = tuple(2 * n - 1 for n in TEMPLATE_BOX.shape)
+    union = ndimage.binary_fill_holes(occupancy(cells, model.closed, sizes) > 0.5)
+    solid = union[::2, ::2, ::2]
     deep = ndimage.distance_transform_edt(solid) * TEMPLATE_BOX.spacing
     near = (deep + ndimage.distance_transform_edt(~solid) * TEMPLATE_BOX.spacing) < 1.8
-    at = np.clip(at, 0, np.array(solid.shape) - 1)
-    bare = deep[tuple(at.T)] < 3.0 * TEMPLATE_BOX.spacing
+    surface, normals = _scatter(vertices, model.closed, 1_500_000)
+    outward = np.round((surface + fine * normals - nodes[0, 0, 0]) / fine).astype(int)[:, ::-1]
+    outward = np.clip(outward, 0, np.array(sizes) - 1)
+    bare = ~union[tuple(outward.T)]
     surface, normals = surface[bare], normals[bare]
     places = nodes[near]
     distance, nearest = cKDTree(surface).query(places)
@@ -124,6 +132,15 @@ def template_distances(model: HeadModel) -> np.ndarray:
     signed[near] = exact
     height = (nodes[..., 1] - NECK - SLOPE * nodes[..., 2]) / np.hypot(1.0, SLOPE)
     blend = np.clip(0.5 + 0.5 * (height - signed) / NECK_ROUNDING, 0.0, 1.0)
+    # Narrow gaps are closed, so that no displacement can tear them into tunnels. The closing is
+    # exact to a cell only, so it counts only where it fills something.
+    outside = ndimage.distance_transform_edt(~union) * fine
+    inner = np.all((nodes > NOSE_BOX[0]) & (nodes < NOSE_BOX[1]), axis=3)
+    for gap, where in ((GAP, np.ones_like(inner)), (NOSE_GAP, inner)):
+        closed = ndimage.distance_transform_edt(outside < gap / 2.0) * fine - gap / 2.0
+        closed = ndimage.gaussian_filter(closed.astype(np.float32), 1.0)[::2, ::2, ::2]
+        signed = np.where(where, np.maximum(signed, closed - 0.1), signed)
+    signed = _one_body(signed)
     cut = height + (signed - height) * blend - NECK_ROUNDING * blend * (1.0 - blend)
     return np.clip(cut, -2.0, 2.0).astype(np.float32)
 
@@ -153,6 +170,15 @@ def _scatter(
     above = np.einsum("nkc,nkc->nk", flat[:, None] - corners[chosen], at_corners)
     curved = flat - 0.75 * np.einsum("nk,nk,nkc->nc", weights, above, at_corners)
     return curved, normals
+
+
+def _one_body(signed: np.ndarray) -> np.ndarray:
+    """Turn specks in the air into air and bubbles in the body into body."""
+    for sign in (1, -1):
+        pieces, _ = ndimage.label(sign * signed > 0.0)
+        largest = np.bincount(pieces.ravel())[1:].argmax() + 1
+        signed = np.where((pieces > 0) & (pieces != largest), -sign * 0.02, signed)
+    return signed
 
 
 class Decoder(nn.Module):

@@ -145,10 +145,10 @@ class Evaluation:
         self.detector = detector
         studio = Studio(model, np.arange(0))
         openness = studio.seen.mean(0)
-        self.face = face_vertices(model, openness)
+        self.baselines = Baselines(model, openness > 0.0)
+        self.face = face_vertices(model, openness, self.baselines)
         studio.asked = self.face
         self.studio = studio
-        self.baselines = Baselines(model, openness > 0.0)
         self.fit = FITS[0]
 
     def shoot(self, rng: np.random.Generator, band: tuple[float, float]) -> Shot:
@@ -228,6 +228,7 @@ class Evaluation:
             photo=shot.image,
             vertices=head if made is None else made.vertices,
             triangles=self.model.closed if made is None else made.triangles,
+            facing=float(shot.pose.rotation[0, 2]),
             title=f"{band} degrees" + ("" if face else ", no landmarks"),
         )
         return Result(band, face is not None, measures), row
@@ -302,20 +303,26 @@ class Evaluation:
         return measures
 
 
-def face_vertices(model: HeadModel, openness: np.ndarray) -> np.ndarray:
-    """Vertices (N,) that the face is measured at: its outside, from chin to brows, evenly spaced.
+def face_vertices(model: HeadModel, openness: np.ndarray, baselines: Baselines) -> np.ndarray:
+    """Vertices that the face is measured at: its outside, from chin to brows, evenly spaced.
 
     Parameters
     ----------
     model : HeadModel
     openness : (V,) float
         Share of all directions that see each vertex.
+    baselines : Baselines
+        What MediaPipe's mesh does not reach is left out, so that it is not blamed for that.
+
+    Returns
+    -------
+    (N,) int
     """
     landmarks = model.neutral[model.landmarks]
     low, high = landmarks[8, 1] - 0.3, landmarks[17:27, 1].max() + 0.5
     places = model.neutral[:NARROW_FACE]
     inside = (places[:, 1] > low) & (places[:, 1] < high) & (openness[:NARROW_FACE] > OPEN)
-    chosen = np.flatnonzero(inside)
+    chosen = np.flatnonzero(inside & baselines.covers(places))
     _, first = np.unique(np.floor(places[chosen] / SPACING), axis=0, return_index=True)
     return chosen[np.sort(first)]
 
@@ -414,7 +421,7 @@ def summarise(results: list[Result]) -> dict[str, dict[str, dict[str, float]]]:
         for system in SYSTEMS:
             made = [r for r in here if system in r.measures]
             compared = [r.measures[system] for r in made if r.found]
-            row = {"share": len(made) / len(here), "heads": float(len(compared))}
+            row = {"share": len(made) / len(here), "heads": len(compared)}
             for name in MEASURES:
                 row |= _mean(name, [m[name] for m in compared if name in m])
             if system == "unguided":
@@ -440,26 +447,26 @@ def _mean(name: str, values: list[float]) -> dict[str, float]:
 def lines(table: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
     """Write the table as text."""
     yield (
-        f"{'':20}{'image frame':>22}{'after ICP':>22}{'normals':>14}{'overlap':>15}"
-        f"{'landmarks 2-D':>17}{'3-D':>15}{'share':>7}{'heads':>7}"
+        f"{'degrees':20}{'image frame':>17}{'ratio':>7}{'after ICP':>17}{'ratio':>7}"
+        f"{'normals, °':>17}{'overlap':>17}{'landmarks 2-D':>17}{'3-D':>17}{'share':>7}{'heads':>7}"
     )
     for band, systems in table.items():
         for system, row in systems.items():
             cells = [f"{band:7}{system:13}"]
             for name in TWO_ERRORS:
-                ratio = f"({row[f'{name}_ratio']:.2f})" if f"{name}_ratio" in row else ""
-                cells.append(f"{_cell(row, name, 4)} {ratio:6}")
+                ratio = f"{row[f'{name}_ratio']:.2f}" if f"{name}_ratio" in row else "-"
+                cells.append(f"{_cell(row, name, 4)}{ratio:>7}")
             cells += [_cell(row, "normals", 1), _cell(row, "iou", 3)]
             cells += [_cell(row, "landmarks_2d", 4), _cell(row, "landmarks_3d", 4)]
             yield "".join(cells) + f"{row['share']:7.0%}{row['heads']:7.0f}"
-        boxed = [f"{_cell(systems['unguided'], f'{name}_box', 4)}       " for name in TWO_ERRORS]
-        yield f"{band:7}{'  from a box':13}" + "".join(boxed) + f"{'(all photos)':>15}"
+        boxed = [f"{_cell(systems['unguided'], f'{name}_box', 4)}{'':7}" for name in TWO_ERRORS]
+        yield f"{band:7}{'  from a box':13}" + "".join(boxed) + f"{'(all photos)':>17}"
 
 
 def _cell(row: dict[str, float], name: str, digits: int) -> str:
     if name not in row:
-        return f"{'-':>15}"
-    return f"{row[name]:.{digits}f} ± {row[f'{name}_se']:.{digits}f}".rjust(15)
+        return f"{'-':>17}"
+    return f"{row[name]:.{digits}f} ± {row[f'{name}_se']:.{digits}f}".rjust(17)
 
 
 def write_whole(path: Path, data: bytes) -> None:

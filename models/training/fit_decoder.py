@@ -70,11 +70,8 @@ def main() -> None:
     held_out = 60
     decoder = Decoder(heads.shape[1])
     decoder.landmarks.bias.data = torch.from_numpy(model.neutral[model.landmarks].reshape(-1))
-    distances = None
     if arguments.start:
-        state = torch.load(arguments.start)
-        decoder.load_state_dict(state["decoder"])
-        distances = state["template"]
+        decoder.load_state_dict(torch.load(arguments.start)["decoder"])
     optimiser = torch.optim.Adam(decoder.parameters(), lr=RATE)
     weights = torch.from_numpy(weight)[:, None]
     limit, start, step = arguments.minutes * 60.0, time.monotonic(), 0
@@ -119,8 +116,7 @@ def main() -> None:
         f"{step} steps; held-out heads: mean {errors.mean():.2f} mm, "
         f"95 % {np.quantile(errors, 0.95):.2f} mm"
     )
-    if distances is None:
-        distances = torch.from_numpy(template_distances(model))
+    distances = torch.from_numpy(template_distances(model))
     torch.save({"decoder": decoder.state_dict(), "template": distances}, arguments.output)
 
 

@@ -40,6 +40,7 @@ from tqdm import tqdm
 
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import CHANNELS, DEPTH_UNIT
+from vrn_blender.reconstruction.network import CONTRACT
 
 from .data import Batch, Shards
 from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
@@ -370,9 +371,14 @@ def export(network: PaperNetwork, path: Path) -> None:
         model = onnx.load(draft)
     if "guidance" not in (entry.name for entry in model.graph.input):
         # The exporter leaves out what a network does not look at; the contract wants it.
-        shape = ["N", *guidance.shape[1:]]
+        shape = ["N", *CONTRACT["guidance"]]
         entry = onnx.helper.make_tensor_value_info("guidance", onnx.TensorProto.FLOAT, shape)
         model.graph.input.append(entry)
+    # It also loses track of the sizes behind the heat maps.
+    for entry in model.graph.output:
+        sizes = entry.type.tensor_type.shape.dim[1:]
+        for size, value in zip(sizes, CONTRACT[entry.name], strict=True):
+            size.dim_value = value
     onnx.checker.check_model(model)
     data = model.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])

@@ -16,7 +16,7 @@ from .raster import rasterise, vertex_normals
 TILE = 264
 SHEET_ROWS = 12
 TURNS = (0.0, 40.0, 85.0)
-"""Degrees by which the clay views are turned further than the photo's."""
+"""Degrees by which the clay views are turned from the photo's, towards the front and beyond."""
 
 ROOM = 1.25
 """Side of a tile over the larger side of the head in it."""
@@ -35,12 +35,15 @@ class Row:
     vertices : (V, 3) float
         Photo frame, pixels; depth from the head's middle.
     triangles : (T, 3) int
+    facing : float
+        Positive where the head looks to the right of the photo.
     title : str
     """
 
     photo: np.ndarray
     vertices: np.ndarray
     triangles: np.ndarray
+    facing: float
     title: str
 
 
@@ -110,7 +113,8 @@ def _draw_row(row: Row) -> np.ndarray:
     vertices = scale * (row.vertices - middle)
     views = []
     for turn in TURNS:
-        rotation = Rotation.from_euler("y", turn, degrees=True).as_matrix()
+        towards_front = turn if row.facing > 0.0 else -turn
+        rotation = Rotation.from_euler("y", towards_front, degrees=True).as_matrix()
         views.append(clay(vertices @ rotation.T + tile_middle, row.triangles))
     overlay = np.where(views[0] > 0, photo // 2 + views[0] // 2, photo)
     cv2.putText(photo, row.title, (6, TILE - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255))

@@ -139,7 +139,7 @@ def validate(
     face = truth.face.cpu().numpy()
     rows: dict[str, list[float]] = {"guided": [], "posed": [], "mean_head": [], "unguided": []}
     for guided in (1.0, 0.0):
-        loader = DataLoader(Shards(folder, 0, validation=True, guided=guided), BATCH)
+        loader = DataLoader(Shards(folder, model, 0, validation=True, guided=guided), BATCH)
         for raw in loader:
             batch = _to(raw, device)
             outputs = network(batch["image"], batch["guidance"])
@@ -205,7 +205,7 @@ def main() -> None:
         optimiser.load_state_dict(state["optimiser"])
         spent, step = state["spent"], state["step"]
     loader = DataLoader(
-        Shards(arguments.shards, arguments.seed + step), BATCH, num_workers=arguments.workers
+        Shards(arguments.shards, model, arguments.seed + step), BATCH, num_workers=arguments.workers
     )
     limit = arguments.minutes * 60.0
     bar = tqdm(total=round(limit), initial=round(spent), unit="s", disable=not os.isatty(2))
