@@ -81,9 +81,8 @@ TEMPLATE_BOX = Box((-10.8, -15.0, -11.2), (10.8, 16.0, 14.4), 0.2)
 NECK, SLOPE = -11.4, -0.18
 NECK_ROUNDING = 1.2
 
-# Gaps that are narrower than this, as between lids and eyeballs, are filled; so are the nostrils'
-# wider ones.
-GAP, NOSE_GAP = 0.24, 0.6
+# Nostrils are filled where they are narrower than this.
+NOSTRIL = 0.7
 NOSE_BOX = ((-2.4, -2.0, 8.0), (2.4, 1.2, 12.6))
 
 
@@ -132,14 +131,13 @@ def template_distances(model: HeadModel) -> np.ndarray:
     signed[near] = exact
     height = (nodes[..., 1] - NECK - SLOPE * nodes[..., 2]) / np.hypot(1.0, SLOPE)
     blend = np.clip(0.5 + 0.5 * (height - signed) / NECK_ROUNDING, 0.0, 1.0)
-    # Narrow gaps are closed, so that no displacement can tear them into tunnels. The closing is
-    # exact to a cell only, so it counts only where it fills something.
-    outside = ndimage.distance_transform_edt(~union) * fine
+    # The nostrils are filled where they are narrow, so that no displacement can join them. The
+    # closing is exact to a cell only, so it counts only where it fills something.
     inner = np.all((nodes > NOSE_BOX[0]) & (nodes < NOSE_BOX[1]), axis=3)
-    for gap, where in ((GAP, np.ones_like(inner)), (NOSE_GAP, inner)):
-        closed = ndimage.distance_transform_edt(outside < gap / 2.0) * fine - gap / 2.0
-        closed = ndimage.gaussian_filter(closed.astype(np.float32), 1.0)[::2, ::2, ::2]
-        signed = np.where(where, np.maximum(signed, closed - 0.1), signed)
+    outside = ndimage.distance_transform_edt(~union) * fine
+    closed = ndimage.distance_transform_edt(outside < NOSTRIL / 2.0) * fine - NOSTRIL / 2.0
+    closed = ndimage.gaussian_filter(closed.astype(np.float32), 1.0)[::2, ::2, ::2]
+    signed = np.where(inner, np.maximum(signed, closed - 0.15), signed)
     signed = _one_body(signed)
     cut = height + (signed - height) * blend - NECK_ROUNDING * blend * (1.0 - blend)
     return np.clip(cut, -2.0, 2.0).astype(np.float32)

@@ -43,7 +43,7 @@ from vrn_blender.reconstruction.guidance import CHANNELS, DEPTH_UNIT
 from vrn_blender.reconstruction.network import CONTRACT
 
 from .data import Batch, Shards
-from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
+from .head_model import DEFAULT_MODEL, load_head_model
 from .raster import occupancy
 from .synthesise import project_stored
 
@@ -205,18 +205,8 @@ def read_landmarks(heat: Tensor, depth: Tensor) -> Tensor:
 class Volumes(Shards):
     """Samples of the shards with the volume and the landmarks that the network shall give.
 
-    Parameters
-    ----------
-    folder : Path
-    seed : int
-    model : HeadModel
-    guided : float
-        As in ``Shards``.
+    The parameters are those of ``Shards``.
     """
-
-    def __init__(self, folder: Path, seed: int, model: HeadModel, guided: float) -> None:
-        super().__init__(folder, seed, guided=guided)
-        self.model = model
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield samples: ``image``, ``guidance``, ``volume`` uint8, ``landmarks``."""
@@ -432,9 +422,8 @@ def main() -> None:
     folder = arguments.output or Path(f"models/training/runs/paper-{arguments.network}")
     folder.mkdir(parents=True, exist_ok=True)
     guided = 1.0 if arguments.network == "guided" else 0.0
-    volumes = Volumes(
-        arguments.shards, arguments.seed, load_head_model(arguments.model), guided=guided
-    )
+    model = load_head_model(arguments.model)
+    volumes = Volumes(arguments.shards, model, arguments.seed, guided=guided)
     loader = DataLoader(volumes, arguments.batch, num_workers=arguments.workers)
     train(network, loader, arguments.steps, folder)
     if arguments.export:

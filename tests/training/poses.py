@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training.networks import NOMINAL_NEARNESS, NOMINAL_SCALE
+from models.training.synthesise import MODEL_MIDDLE
 from vrn_blender.reconstruction.crop import CROP_SIZE
 
 
 def raw_pose(
-    rotation: NDArray[np.floating], scale: float, nearness: float, middle: NDArray[np.floating]
+    rotation: NDArray[np.floating], scale: float, nearness: float, origin: NDArray[np.floating]
 ) -> NDArray[np.float32]:
     """Undo ``networks.camera``.
 
@@ -23,8 +24,8 @@ def raw_pose(
         Crop pixels a centimetre.
     nearness : float
         One over the camera's distance, 1 / cm.
-    middle : (2,) float
-        Crop pixels of the head's middle.
+    origin : (2,) float
+        Crop pixels of the head model's origin.
 
     Returns
     -------
@@ -32,5 +33,6 @@ def raw_pose(
     """
     columns = (rotation - np.eye(3))[:, :2].T.ravel() / 10
     depth = np.arctanh(np.log(nearness / NOMINAL_NEARNESS) / 3)
-    shift = (np.asarray(middle) - CROP_SIZE / 2) / 100
+    lever = scale * (rotation @ MODEL_MIDDLE)[:2] * (1, -1)
+    shift = (np.asarray(origin) + lever - CROP_SIZE / 2) / 100
     return np.array([*columns, np.log(scale / NOMINAL_SCALE), depth, *shift], np.float32)

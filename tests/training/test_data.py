@@ -18,7 +18,8 @@ pytest.importorskip("tqdm", reason="needs the packages of the extra “train”"
 import cv2
 
 from models.training import data
-from models.training.data import VALIDATION_SHARDS, Batch, Shards, augment
+from models.training.data import VALIDATION_SHARDS, Batch, Shards, augment, landmark_vertices
+from models.training.head_model import HeadModel
 from models.training.synthesise import (
     MARGIN,
     STORED_SIZE,
@@ -36,8 +37,11 @@ MOVES = 12
 """How many random moves a test looks at."""
 
 
-def make(number: int, *, found: bool = True) -> Sample:
-    """Make a sample whose picture has dots where the mean face's landmarks are."""
+def make(number: int, modes: int, *, found: bool = True) -> Sample:
+    """Make a sample whose picture has dots where the mean face's landmarks are.
+
+    Its number is its first coefficient.
+    """
     angles = (8 * number, -4 * number, 3)
     rotation = Rotation.from_euler("yxz", angles, degrees=True).as_matrix().astype(np.float32)
     camera = np.array([5.6, 1 / 300, 128.0, 130.0], np.float32)
@@ -47,7 +51,7 @@ def make(number: int, *, found: bool = True) -> Sample:
     _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
     return Sample(
         jpeg=jpeg.ravel(),
-        coefficients=np.full(4, number, np.float32),
+        coefficients=number * np.eye(1, modes, dtype=np.float32)[0],
         rotation=rotation,
         camera=camera,
         points=points.astype(np.float32) if found else np.zeros((478, 3), np.float32),
@@ -57,29 +61,31 @@ def make(number: int, *, found: bool = True) -> Sample:
 
 
 @pytest.fixture
-def shards(tmp_path: Path) -> Path:
+def shards(model: HeadModel, tmp_path: Path) -> Path:
     """Give a folder of one shard more than validation keeps."""
+    modes = len(model.modes)
     for number in range(VALIDATION_SHARDS + 1):
-        samples = [make(SAMPLES * number + i) for i in range(SAMPLES)]
+        samples = [make(SAMPLES * number + i, modes) for i in range(SAMPLES)]
         write_shard(tmp_path / f"{number:05d}.npz", samples)
     return tmp_path
 
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave colours as they are: only places are looked at."""
+    """Leave colours and landmarks as they are: only places are looked at."""
     monkeypatch.setattr(data, "augment", lambda rgb, _rng: rgb)
+    monkeypatch.setattr(data, "IMPROVED", 0.0)
 
 
-def batches(folder: Path, *, guided: float, seed: int = 0) -> list[Batch]:
-    return list(itertools.islice(Shards(folder, seed, guided=guided), MOVES))
+def batches(folder: Path, model: HeadModel, *, guided: float, seed: int = 0) -> list[Batch]:
+    return list(itertools.islice(Shards(folder, model, seed, guided=guided), MOVES))
 
 
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("guided", [0.0, 1.0])
-def test_the_truth_moves_with_the_picture(shards: Path, guided: float) -> None:
+def test_the_truth_moves_with_the_picture(model: HeadModel, shards: Path, guided: float) -> None:
     cameras = []
-    for batch in batches(shards, guided=guided):
+    for batch in batches(shards, model, guided=guided):
         assert batch["image"].shape == (CROP_SIZE, CROP_SIZE, 3)
         assert batch["guided"] == guided
         truth = project_stored(dots.mediapipe_places(), batch["rotation"], batch["camera"])
@@ -89,12 +95,12 @@ def test_the_truth_moves_with_the_picture(shards: Path, guided: float) -> None:
 
 
 @pytest.mark.usefixtures("plain")
-def test_the_guidance_moves_with_the_picture(shards: Path) -> None:
+def test_the_guidance_moves_with_the_picture(model: HeadModel, shards: Path) -> None:
     """At each dot it names the landmark that the dot stands for, and the truth's depth."""
     some = dots.MEDIAPIPE_PLACES
     inside = ~np.isin(some, [152, 234, 454, 10])
     names = load_canonical().mediapipe[some][inside]
-    for batch in batches(shards, guided=1.0):
+    for batch in batches(shards, model, guided=1.0):
         truth = project_stored(dots.mediapipe_places(), batch["rotation"], batch["camera"])[inside]
         x, y = np.floor(truth[:, :2]).astype(int).T
         drawn = batch["guidance"][:, y, x].T
@@ -107,40 +113,80 @@ def test_the_guidance_moves_with_the_picture(shards: Path) -> None:
 
 
 @pytest.mark.usefixtures("plain")
-def test_moves_are_rotations_that_stay_proper(shards: Path) -> None:
-    for batch in batches(shards, guided=0.0):
+@pytest.mark.parametrize("guided", [0.0, 1.0])
+def test_the_landmarks_move_with_the_picture(model: HeadModel, shards: Path, guided: float) -> None:
+    head = dots.to_model(load_canonical().mediapipe)
+    for batch in batches(shards, model, guided=guided):
+        truth = project_stored(head, batch["rotation"], batch["camera"])
+        assert batch["points"].shape == (478, 3)
+        assert np.abs(batch["points"] - truth).max() < 1e-3
+
+
+@pytest.mark.parametrize("improved", [0.0, 1.0])
+def test_landmarks_are_improved_on_straight_ways_to_the_truth(
+    model: HeadModel,
+    shards: Path,
+    plain: None,
+    monkeypatch: pytest.MonkeyPatch,
+    improved: float,
+) -> None:
+    """All of a face's by the same share of their way, which differs from sample to sample."""
+    monkeypatch.setattr(data, "IMPROVED", improved)
+    marks = landmark_vertices(model)
+    head = dots.to_model(load_canonical().mediapipe)
+    shares = []
+    for batch in batches(shards, model, guided=1.0):
+        pose = batch["rotation"], batch["camera"]
+        stored = project_stored(head, *pose)
+        way = project_stored(model.shape(batch["coefficients"])[marks], *pose) - stored
+        gone = batch["points"] - stored
+        share = (gone * way).sum() / (way * way).sum()
+        assert np.abs(gone - share * way).max() < 1e-3
+        shares.append(share)
+    assert min(shares) > -1e-3
+    assert max(shares) < 1
+    assert (np.ptp(shares) > 0.3) == bool(improved)
+
+
+@pytest.mark.usefixtures("plain")
+def test_moves_are_rotations_that_stay_proper(model: HeadModel, shards: Path) -> None:
+    for batch in batches(shards, model, guided=0.0):
         rotation = batch["rotation"]
         assert rotation @ rotation.T == pytest.approx(np.eye(3), abs=1e-5)
         assert np.linalg.det(rotation) == pytest.approx(1, abs=1e-5)
 
 
-def test_an_unguided_sample_has_no_guidance_and_a_wider_choice_of_crops(shards: Path) -> None:
-    guided, unguided = (batches(shards, guided=share) for share in (1.0, 0.0))
+def test_an_unguided_sample_has_no_guidance_and_a_wider_choice_of_crops(
+    model: HeadModel, shards: Path
+) -> None:
+    guided, unguided = (batches(shards, model, guided=share) for share in (1.0, 0.0))
     assert not any(batch["guidance"].any() for batch in unguided)
     assert all(batch["guidance"].any() for batch in guided)
     spread = [np.std([b["camera"][2:] for b in kind], axis=0).mean() for kind in (guided, unguided)]
     assert spread[1] > 1.5 * spread[0]
 
 
-def test_a_face_that_mediapipe_missed_is_never_guided(tmp_path: Path) -> None:
+def test_a_face_that_mediapipe_missed_is_never_guided(model: HeadModel, tmp_path: Path) -> None:
     for number in range(VALIDATION_SHARDS + 1):
-        write_shard(tmp_path / f"{number:05d}.npz", [make(0, found=False)])
-    for batch in batches(tmp_path, guided=1.0):
+        write_shard(tmp_path / f"{number:05d}.npz", [make(0, len(model.modes), found=False)])
+    for batch in batches(tmp_path, model, guided=1.0):
         assert batch["guided"] == 0
         assert not batch["guidance"].any()
 
 
-def test_training_never_sees_the_validation_shards(shards: Path) -> None:
-    seen = {float(batch["coefficients"][0]) for batch in batches(shards, guided=0.7)}
+def test_training_never_sees_the_validation_shards(model: HeadModel, shards: Path) -> None:
+    seen = {float(batch["coefficients"][0]) for batch in batches(shards, model, guided=0.7)}
     assert min(seen) >= SAMPLES * VALIDATION_SHARDS
 
 
-def test_validation_walks_its_shards_once_in_order_and_leaves_the_picture(shards: Path) -> None:
-    rows = list(Shards(shards, 0, validation=True, guided=1.0))
+def test_validation_walks_its_shards_once_in_order_and_leaves_the_picture(
+    model: HeadModel, shards: Path
+) -> None:
+    rows = list(Shards(shards, model, 0, validation=True, guided=1.0))
     numbers = [int(row["coefficients"][0]) for row in rows]
     assert numbers == list(range(SAMPLES * VALIDATION_SHARDS))
     for number, row in zip(numbers, rows, strict=True):
-        sample = make(number)
+        sample = make(number, len(model.modes))
         picture = cv2.imdecode(sample.jpeg, cv2.IMREAD_COLOR)[..., ::-1]
         inner = slice(MARGIN, STORED_SIZE - MARGIN)
         assert np.abs(row["image"].astype(int) - picture[inner, inner]).max() <= 1
@@ -151,8 +197,8 @@ def test_validation_walks_its_shards_once_in_order_and_leaves_the_picture(shards
         assert np.allclose(row["points"], sample.points + offset)
 
 
-def test_the_same_seed_gives_the_same_samples(shards: Path) -> None:
-    first, again, other = (batches(shards, guided=0.7, seed=seed) for seed in (4, 4, 5))
+def test_the_same_seed_gives_the_same_samples(model: HeadModel, shards: Path) -> None:
+    first, again, other = (batches(shards, model, guided=0.7, seed=seed) for seed in (4, 4, 5))
     pairs = zip(first, again, strict=True)
     assert all(np.array_equal(a["image"], b["image"]) for a, b in pairs)
     assert not all(

@@ -21,6 +21,7 @@ from torch import Tensor
 from models.training.decoder import (
     FACE_BOX,
     HEAD_BOX,
+    NOSE_BOX,
     TEMPLATE_BOX,
     Box,
     Decoder,
@@ -28,7 +29,7 @@ from models.training.decoder import (
     surface_points,
     template_head,
 )
-from models.training.export import Vrn
+from models.training.export import Vrn, doubling
 from models.training.head_model import HeadModel
 from models.training.networks import Regressor, place
 from models.training.synthesise import MODEL_MIDDLE
@@ -122,6 +123,13 @@ def test_between_nodes_a_field_is_linear_and_beyond_the_box_it_stays() -> None:
     assert found[1].tolist() == pytest.approx([12.0, 0.0, -12.0], abs=1e-4)
 
 
+def test_a_box_s_own_coordinates_run_from_minus_one_to_one() -> None:
+    low, high = torch.tensor(HEAD_BOX.low), torch.tensor(HEAD_BOX.high)
+    places = torch.stack([low, high, (low + high) / 2, 2 * high - low])
+    expected = torch.tensor([-1.0, 1.0, 0.0, 3.0])[:, None].expand(-1, 3)
+    assert torch.allclose(HEAD_BOX.normalised(places), expected, atol=1e-5)
+
+
 def test_fields_of_zeros_lead_every_place_to_itself_on_the_template() -> None:
     decoder = still(Decoder(MODES, rank=3))
     fields = decoder.fields(torch.randn(2, MODES))
@@ -150,17 +158,17 @@ def test_the_face_s_own_field_fades_out_at_the_border_of_its_box() -> None:
             assert not face.select(axis, end).any()
 
 
-@pytest.mark.parametrize(("angles", "scale", "nearness", "middle", "correction"), POSES)
+@pytest.mark.parametrize(("angles", "scale", "nearness", "origin", "correction"), POSES)
 def test_the_volume_is_the_template_where_the_pose_places_it(
     angles: tuple[float, float, float],
     scale: float,
     nearness: float,
-    middle: tuple[float, float],
+    origin: tuple[float, float],
     correction: tuple[float, float, float],
 ) -> None:
     """What ``place`` does to a vertex, the volume undoes for a voxel, correction included."""
     rotation = Rotation.from_euler("yxz", angles, degrees=True).as_matrix()
-    raw = raw_pose(rotation, scale, nearness, np.array(middle))
+    raw = raw_pose(rotation, scale, nearness, np.array(origin))
     decoder = still(Decoder(MODES, rank=3))
     volume, landmarks = run(Vrn(regressor(raw, correction), decoder, balls()))
     assert volume.shape == (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE)
@@ -177,6 +185,20 @@ def test_the_volume_is_the_template_where_the_pose_places_it(
     own = decoder.landmarks.bias.view(1, 68, 3)
     (placed,) = place(own, raw_batch).detach().numpy()
     assert np.abs(landmarks - (placed - correction)).max() < 0.01
+
+
+@pytest.mark.parametrize("count", [6, 48])
+def test_doubling_keeps_constants_and_straight_lines(count: int) -> None:
+    """Output cells are half as wide; their middles lie a quarter of a cell about the input's."""
+    matrix = doubling(count).double()
+    assert matrix.shape == (2 * count, count)
+    assert matrix.sum(1).numpy() == pytest.approx(1, abs=1e-6)
+    finer = matrix @ torch.arange(count, dtype=torch.float64)
+    places = np.arange(2 * count) / 2 - 0.25
+    assert finer[3:-3].numpy() == pytest.approx(places[3:-3], abs=1e-4)
+    # The outermost cells repeat, so a line levels off there.
+    assert (finer.diff() > 0).all()
+    assert finer[[0, -1]].numpy() == pytest.approx([0, count - 1], abs=0.03)
 
 
 def test_the_volume_falls_softly_from_in_to_out() -> None:
@@ -197,6 +219,14 @@ def test_the_template_s_lips_are_a_little_apart(model: HeadModel) -> None:
     upper, lower = model.landmarks[62], model.landmarks[66]
     gap = template[upper, 1] - template[lower, 1]
     assert gap > model.neutral[upper, 1] - model.neutral[lower, 1] + 0.1
+
+
+def test_only_the_nose_lies_where_nostrils_are_filled(model: HeadModel) -> None:
+    places = template_head(model)[model.landmarks]
+    inside = ((places > NOSE_BOX[0]) & (places < NOSE_BOX[1])).all(axis=1)
+    assert inside[30:36].all()
+    assert not inside[:27].any()
+    assert not inside[36:].any()
 
 
 def test_the_decoder_is_fitted_at_skin_that_can_be_seen(model: HeadModel) -> None:

@@ -43,45 +43,47 @@ def head(count: int = 200) -> NDArray[np.float32]:
 
 def test_any_raw_pose_means_a_proper_rotation_and_a_possible_camera() -> None:
     raw = torch.from_numpy(np.random.default_rng(0).normal(0, 0.4, (500, 10)).astype(np.float32))
-    rotation, scale, nearness, middle = camera(raw)
+    rotation, scale, nearness, origin = camera(raw)
     gap = rotation @ rotation.transpose(1, 2) - torch.eye(3)
     assert gap.abs().max() < 1e-4
     assert torch.linalg.det(rotation).numpy() == pytest.approx(1, abs=1e-4)
     assert scale.min() > 0
     # From 20 metres to 5 centimetres.
     assert 0.0004 < nearness.min() <= nearness.max() < 0.21
-    assert (middle[:, 2] == VOLUME_DEPTH / 2).all()
+    depth = scale[:, 0] * (rotation[:, 2] @ torch.from_numpy(MODEL_MIDDLE))
+    assert (origin[:, 2] - depth).numpy() == pytest.approx(VOLUME_DEPTH / 2, abs=1e-3)
 
 
 def test_the_raw_pose_of_zeros_is_a_head_straight_in_the_crop_s_middle() -> None:
-    rotation, scale, nearness, middle = camera(torch.zeros(1, 10))
+    rotation, scale, nearness, origin = camera(torch.zeros(1, 10))
     assert torch.equal(rotation[0], torch.eye(3))
     assert scale.item() == pytest.approx(NOMINAL_SCALE)
     assert nearness.item() == pytest.approx(NOMINAL_NEARNESS)
-    assert middle[0].tolist() == [CROP_SIZE / 2, CROP_SIZE / 2, VOLUME_DEPTH / 2]
-    (placed,) = place(torch.from_numpy(MODEL_MIDDLE)[None, None], torch.zeros(1, 10))
-    assert placed[0].tolist() == pytest.approx([96, 96, 100])
+    way = NOMINAL_SCALE * MODEL_MIDDLE * (1, -1, -1)
+    middle = np.array([CROP_SIZE / 2, CROP_SIZE / 2, VOLUME_DEPTH / 2])
+    assert origin[0].numpy() + way == pytest.approx(middle, abs=1e-4)
+
+
+def test_the_head_model_s_origin_is_placed_where_the_camera_says() -> None:
+    raw = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (20, 10)).astype(np.float32))
+    origin = camera(raw)[3]
+    assert torch.equal(place(torch.zeros(20, 1, 3), raw)[:, 0], origin)
 
 
 def test_a_head_stands_upright_in_the_volume_with_its_left_on_the_right() -> None:
     """Model y is up and z out of the face; volume y is down and z away from the camera."""
-    steps = torch.from_numpy(MODEL_MIDDLE + np.eye(3, dtype=np.float32))[None]
-    (placed,) = place(steps, torch.zeros(1, 10)) - torch.tensor([96.0, 96.0, 100.0])
-    assert np.sign(placed.numpy().round(3)).tolist() == [[1, 0, 0], [0, -1, 0], [0, 0, -1]]
+    placed = place(torch.eye(3)[None], torch.zeros(1, 10)) - camera(torch.zeros(1, 10))[3]
+    assert np.sign(placed[0].numpy().round(3)).tolist() == [[1, 0, 0], [0, -1, 0], [0, 0, -1]]
 
 
 @pytest.mark.parametrize("angles", POSES)
 @pytest.mark.parametrize("distance", [38.0, 100.0, 400.0])
-def test_place_is_project_with_the_head_s_middle_for_its_origin(
-    angles: tuple[float, float, float], distance: float
-) -> None:
+def test_place_is_project_stored(angles: tuple[float, float, float], distance: float) -> None:
     rotation = rotation_of(angles)
-    middle = np.array([101.0, 88.0], np.float32)
-    raw = torch.from_numpy(raw_pose(rotation, 5.1, 1 / distance, middle))
-    expected = Pose(rotation, 5.1, 1 / distance, middle).project(head())
-    expected[:, 2] += VOLUME_DEPTH / 2
-    (placed,) = place(torch.from_numpy(head() + MODEL_MIDDLE)[None], raw[None]).numpy()
-    assert np.abs(placed - expected).max() < 0.01
+    cam = np.array([5.1, 1 / distance, 101.0, 88.0], np.float32)
+    raw = torch.from_numpy(raw_pose(rotation, cam[0], cam[1], cam[2:]))
+    (placed,) = place(torch.from_numpy(head())[None], raw[None]).numpy()
+    assert np.abs(placed - project_stored(head(), rotation, cam)).max() < 1e-3
 
 
 @pytest.mark.parametrize("angles", POSES)

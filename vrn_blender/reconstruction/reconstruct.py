@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .align import align
 from .bundle import BUNDLE_NAME
 from .crop import Crop, crop_box, crop_face
 from .errors import Cancelled, NoFaceError
@@ -124,8 +125,11 @@ class Reconstructor:
             prediction = network.predict(crop, guidance)
         with walk.station("surface"):
             surface = extract_surface(prediction.volume, smoothing=options.smoothing)
+            landmarks = prediction.landmarks
+            if face is not None:
+                surface, landmarks = align(surface, landmarks, face, crop)
         with walk.station("head"):
-            frame = head_frame(prediction.landmarks, face, crop)
+            frame = head_frame(landmarks, face, crop)
         with walk.station("texture"):
             texture = project_texture(photo, crop, surface, max_size=options.texture_size)
             texture_png = encode_png(texture.image)
@@ -135,7 +139,7 @@ class Reconstructor:
             faces=surface.faces,
             uv=texture.uv,
             texture_png=texture_png,
-            landmarks=frame.apply(prediction.landmarks),
+            landmarks=frame.apply(landmarks),
             face_landmarks=None if face is None else frame.apply(crop.to_volume(face.points)),
             face_number=number,
             device=describe_device(network),
