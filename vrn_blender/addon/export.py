@@ -174,7 +174,7 @@ def _camera(scene: bpy.types.Scene, head_object: bpy.types.Object) -> bpy.types.
     lens.clip_start = 0.01 * size
     camera = bpy.data.objects.new("Camera", lens)
     camera.rotation_euler = _FRONT
-    camera.location = middle + _FRONT.to_matrix() @ Vector((0.0, 0.0, 2.0 * size))
+    camera.location = middle + _FRONT.to_matrix() @ Vector((0.0, 0.0, 1.7 * size))
     scene.collection.objects.link(camera)
     return camera
 
