@@ -3,6 +3,7 @@
 """``python -m vrn_blender``: photos become heads, with the bpy wheel as the Blender."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -50,4 +51,9 @@ def save_sample(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The bpy wheel 4.2 frees what the glTF exporter registered after Python is gone, and crashes.
+    # By now everything is written and the worker has ended.
+    os._exit(status)
