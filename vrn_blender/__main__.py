@@ -4,6 +4,7 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -54,6 +55,10 @@ if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # The bpy wheel 4.2 frees what the glTF exporter registered after Python is gone, and crashes.
-    # By now everything is written and the worker has ended.
-    os._exit(status)
+    blender = sys.modules.get("bpy")
+    if blender is not None and blender.app.version < (4, 3):
+        # This one frees what the glTF exporter registered after Python is gone, and crashes. By
+        # now everything is written and the worker has ended; its folder is all that it would remove.
+        shutil.rmtree(blender.app.tempdir, ignore_errors=True)
+        os._exit(status)
+    sys.exit(status)
