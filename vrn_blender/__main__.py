@@ -58,7 +58,7 @@ if __name__ == "__main__":
     blender = sys.modules.get("bpy")
     if blender is not None and blender.app.version < (4, 3):
         # This one frees what the glTF exporter registered after Python is gone, and crashes. By
-        # now everything is written and the worker has ended; its folder is all that it would remove.
+        # now everything is written and the worker has ended; only its folder is left to remove.
         shutil.rmtree(blender.app.tempdir, ignore_errors=True)
         os._exit(status)
     sys.exit(status)

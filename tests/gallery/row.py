@@ -54,7 +54,7 @@ def prepare_scene() -> bpy.types.Material:
     camera.data.lens = 120.0
     scene.collection.objects.link(camera)
     scene.camera = camera
-    for place, energy in (((0.7, -1.0, 0.8), 10.0), ((-1.0, -0.6, 0.2), 4.0)):
+    for place, energy in (((1.0, -0.9, 0.9), 24.0), ((-1.2, -0.3, 0.2), 3.0)):
         lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "AREA"))
         lamp.data.energy = energy
         lamp.data.size = 0.8
@@ -62,15 +62,15 @@ def prepare_scene() -> bpy.types.Material:
         lamp.rotation_euler = (-Vector(place)).to_track_quat("-Z", "Y").to_euler()
         scene.collection.objects.link(lamp)
     scene.world = bpy.data.worlds.new("World")
-    scene.world.color = (0.6, 0.6, 0.62)
+    scene.world.color = (0.4, 0.4, 0.42)
     scene.render.engine = "CYCLES"
     scene.render.resolution_x = scene.render.resolution_y = TILE
     scene.cycles.samples = SAMPLES
     scene.view_settings.view_transform = "Standard"
     clay = bpy.data.materials.new("Clay")
-    clay.diffuse_color = (0.6, 0.55, 0.5, 1.0)
+    clay.diffuse_color = (0.42, 0.39, 0.36, 1.0)
     clay.use_nodes = True
-    clay.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.6, 0.55, 0.5, 1)
+    clay.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.42, 0.39, 0.36, 1)
     clay.node_tree.nodes["Principled BSDF"].inputs["Roughness"].default_value = 0.6
     return clay
 
