@@ -70,7 +70,12 @@ def prepare_scene() -> bpy.types.Material:
     clay = bpy.data.materials.new("Clay")
     clay.diffuse_color = (0.42, 0.39, 0.36, 1.0)
     clay.use_nodes = True
-    clay.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.42, 0.39, 0.36, 1)
+    clay.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (
+        0.42,
+        0.39,
+        0.36,
+        1,
+    )
     clay.node_tree.nodes["Principled BSDF"].inputs["Roughness"].default_value = 0.6
     return clay
 
