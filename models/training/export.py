@@ -2,6 +2,8 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """Join regressor and decoder into ``models/vrn.onnx``, and describe it in ``models/vrn.json``.
 
+What the next training starts from goes into ``checkpoint.pt`` beside this file.
+
 python -m models.training.export
 """
 
@@ -23,9 +25,10 @@ from torch.nn import functional
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import CHANNELS
 from vrn_blender.reconstruction.model_file import MODEL
+from vrn_blender.reconstruction.network import CONTRACT
 
 from .decoder import TEMPLATE_BOX, Decoder
-from .networks import Regressor, camera, place, sample_correction
+from .networks import CHECKPOINT, Regressor, camera, place, sample_correction
 
 # Occupancy falls from one to zero over three voxels, and linearly: marching cubes interpolates
 # linearly, so a curved ramp would show as contour lines, and eight bits still place the surface to
@@ -155,6 +158,98 @@ def _halve_weights(model: onnx.ModelProto) -> None:
         graph.node.insert(0, node)
 
 
+def _save_checkpoint(network: Vrn) -> None:
+    """Keep the weights, before the graph folds them, where the next training starts."""
+    parts = {
+        "average": network.regressor.state_dict(),
+        "decoder": network.decoder.state_dict(),
+    }
+    halves = {
+        key: {name: t.half() if t.dtype == torch.float32 else t for name, t in part.items()}
+        for key, part in parts.items()
+    }
+    torch.save(halves, CHECKPOINT.with_suffix(".part"))
+    CHECKPOINT.with_suffix(".part").replace(CHECKPOINT)
+
+
+def trace(network: nn.Module) -> onnx.ModelProto:
+    """ONNX graph of a network that keeps the contract of ``vrn.onnx``.
+
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode, on the CPU; gives volume and landmarks of image and guidance.
+
+    Returns
+    -------
+    onnx.ModelProto
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "vrn.onnx"
+        torch.onnx.export(
+            network,
+            _inputs(),
+            draft,
+            opset_version=20,
+            input_names=["image", "guidance"],
+            output_names=["volume", "landmarks"],
+            dynamic_axes={k: {0: "N"} for k in ("image", "guidance", "volume", "landmarks")},
+            dynamo=False,
+        )
+        model = onnx.load(draft)
+    if "guidance" not in (entry.name for entry in model.graph.input):
+        # The exporter leaves out what a network does not look at; the contract wants it.
+        shape = ["N", *CONTRACT["guidance"]]
+        entry = onnx.helper.make_tensor_value_info("guidance", onnx.TensorProto.FLOAT, shape)
+        model.graph.input.append(entry)
+    # It also loses track of sizes behind matrix products.
+    for entry in model.graph.output:
+        sizes = entry.type.tensor_type.shape.dim[1:]
+        for size, value in zip(sizes, CONTRACT[entry.name], strict=True):
+            size.dim_value = value
+    return model
+
+
+def publish(model: onnx.ModelProto, network: nn.Module, path: Path, version: str) -> None:
+    """Compare a graph with its network, write it, and describe it in a ``.json`` beside it.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    network : Module
+        What ``model`` was traced from.
+    path : Path
+    version : str
+    """
+    onnx.checker.check_model(model)
+    data = model.SerializeToString()
+    image, guidance = _inputs()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    volume, landmarks = session.run(None, {"image": image.numpy(), "guidance": guidance.numpy()})
+    with torch.no_grad():
+        expected, places = network(image, guidance)
+    gap = np.abs(volume.astype(int) - expected.numpy().astype(int)).mean()
+    apart = np.abs(landmarks - places.numpy()).max()
+    print(f"against PyTorch: volume {gap:.3f} of 255, landmarks {apart:.3f} voxels at most")
+    description = {
+        "file": path.name,
+        "version": version,
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    text = json.dumps(description, indent=2) + "\n"
+    for target, content in ((path, data), (path.with_suffix(".json"), text.encode())):
+        part = target.with_name(target.name + ".part")
+        part.write_bytes(content)
+        part.replace(target)
+    print(json.dumps(description))
+
+
+def _inputs() -> tuple[Tensor, Tensor]:
+    image = torch.rand(1, 3, CROP_SIZE, CROP_SIZE)
+    return image, torch.zeros(1, CHANNELS, CROP_SIZE, CROP_SIZE)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -164,47 +259,10 @@ def main() -> None:
     parser.add_argument("--version", default="0.1.0")
     arguments = parser.parse_args()
     network = load_network(arguments.regressor, arguments.decoder)
-    image = torch.rand(1, 3, CROP_SIZE, CROP_SIZE)
-    guidance = torch.zeros(1, CHANNELS, CROP_SIZE, CROP_SIZE)
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / "vrn.onnx"
-        torch.onnx.export(
-            network,
-            (image, guidance),
-            draft,
-            opset_version=20,
-            input_names=["image", "guidance"],
-            output_names=["volume", "landmarks"],
-            dynamic_axes={k: {0: "N"} for k in ("image", "guidance", "volume", "landmarks")},
-            dynamo=False,
-        )
-        model = onnx.load(draft)
-    # The exporter loses track of these through the matrix products.
-    sizes = model.graph.output[0].type.tensor_type.shape.dim
-    for size, value in zip(sizes[1:], (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE), strict=True):
-        size.dim_value = value
+    _save_checkpoint(network)
+    model = trace(network)
     _halve_weights(model)
-    onnx.checker.check_model(model)
-    data = model.SerializeToString()
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    volume, landmarks = session.run(None, {"image": image.numpy(), "guidance": guidance.numpy()})
-    with torch.no_grad():
-        expected, places = network(image, guidance)
-    gap = np.abs(volume.astype(int) - expected.numpy().astype(int))
-    apart = np.abs(landmarks - places.numpy()).max()
-    print(f"against PyTorch: volume {gap.mean():.3f} of 255, landmarks {apart:.3f} voxels at most")
-    description = {
-        "file": arguments.output.name,
-        "version": arguments.version,
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    text = json.dumps(description, indent=2) + "\n"
-    for path, content in ((arguments.output, data), (arguments.output.with_suffix(".json"), text)):
-        part = path.with_suffix(path.suffix + ".part")
-        part.write_bytes(content if isinstance(content, bytes) else content.encode())
-        part.replace(path)
-    print(json.dumps(description))
+    publish(model, network, arguments.output, arguments.version)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from .decoder import (
     template_head,
 )
 from .head_model import DEFAULT_MODEL, load_head_model
+from .networks import CHECKPOINT
 from .studio import Studio
 
 BATCH = 6
@@ -47,7 +48,8 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=4000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="an earlier decoder.pt to begin from")
+    parser.add_argument("--start", type=Path, default=CHECKPOINT, help="weights to begin from")
+    parser.add_argument("--from-scratch", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
@@ -70,7 +72,7 @@ def main() -> None:
     held_out = 60
     decoder = Decoder(heads.shape[1])
     decoder.landmarks.bias.data = torch.from_numpy(model.neutral[model.landmarks].reshape(-1))
-    if arguments.start:
+    if arguments.start.exists() and not arguments.from_scratch:
         decoder.load_state_dict(torch.load(arguments.start)["decoder"])
     optimiser = torch.optim.Adam(decoder.parameters(), lr=RATE)
     weights = torch.from_numpy(weight)[:, None]

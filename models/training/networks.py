@@ -9,6 +9,8 @@ of this head to the same place of a template head, whose signed distances are th
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +19,9 @@ from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import CHANNELS
 
 from .synthesise import MODEL_MIDDLE
+
+CHECKPOINT = Path(__file__).with_name("checkpoint.pt")
+"""Where the last exported network's training ended, in half precision; the next starts there."""
 
 # Where the regressor starts: crop pixels a centimetre of the mean head, and a telephoto lens.
 NOMINAL_SCALE = 5.6

@@ -21,16 +21,12 @@ References
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -40,9 +36,9 @@ from tqdm import tqdm
 
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import CHANNELS, DEPTH_UNIT
-from vrn_blender.reconstruction.network import CONTRACT
 
 from .data import Batch, Shards
+from .export import publish, trace
 from .head_model import DEFAULT_MODEL, load_head_model
 from .raster import occupancy
 from .synthesise import project_stored
@@ -345,53 +341,7 @@ def export(network: PaperNetwork, path: Path) -> None:
     path : Path
     """
     exported = Exported(network).eval().cpu()
-    image, guidance = _inputs(torch.device("cpu"))
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / "vrn.onnx"
-        torch.onnx.export(
-            exported,
-            (image, guidance),
-            draft,
-            opset_version=20,
-            input_names=["image", "guidance"],
-            output_names=["volume", "landmarks"],
-            dynamic_axes={k: {0: "N"} for k in ("image", "guidance", "volume", "landmarks")},
-            dynamo=False,
-        )
-        model = onnx.load(draft)
-    if "guidance" not in (entry.name for entry in model.graph.input):
-        # The exporter leaves out what a network does not look at; the contract wants it.
-        shape = ["N", *CONTRACT["guidance"]]
-        entry = onnx.helper.make_tensor_value_info("guidance", onnx.TensorProto.FLOAT, shape)
-        model.graph.input.append(entry)
-    # It also loses track of the sizes behind the heat maps.
-    for entry in model.graph.output:
-        sizes = entry.type.tensor_type.shape.dim[1:]
-        for size, value in zip(sizes, CONTRACT[entry.name], strict=True):
-            size.dim_value = value
-    onnx.checker.check_model(model)
-    data = model.SerializeToString()
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    volume, landmarks = session.run(None, {"image": image.numpy(), "guidance": guidance.numpy()})
-    with torch.no_grad():
-        expected, places = exported(image, guidance)
-    gap = np.abs(volume.astype(int) - expected.numpy().astype(int)).mean()
-    apart = np.abs(landmarks - places.numpy()).max()
-    description = {
-        "file": path.name,
-        "version": f"paper-{network.kind}",
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    for target, content in (
-        (path, data),
-        (path.with_suffix(".json"), json.dumps(description, indent=2).encode() + b"\n"),
-    ):
-        part = target.with_name(target.name + ".part")
-        part.write_bytes(content)
-        part.replace(target)
-    print(f"against PyTorch: volume {gap:.3f} of 255, landmarks {apart:.3f} voxels at most")
-    print(f"{path}: {len(data) / 1e6:.1f} MB")
+    publish(trace(exported), exported, path, f"paper-{network.kind}")
 
 
 def _inputs(device: torch.device) -> tuple[Tensor, Tensor]:

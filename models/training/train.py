@@ -4,8 +4,9 @@
 
     python -m models.training.train --minutes 90
 
-Stops by itself, writes ``regressor.pt`` at every validation and resumes from it; the learning rate
-follows a cosine over the minutes. ``log.jsonl`` beside it holds a line for each validation.
+Stops by itself, writes ``regressor.pt`` at every validation and resumes from it; a new run starts
+where the network that ships ended. The learning rate follows a cosine over the minutes.
+``log.jsonl`` beside it holds a line for each validation.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from vrn_blender.reconstruction.canonical import load_canonical, similarity
 from .correspond import to_head_frame
 from .data import Shards
 from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
-from .networks import Regressor, place, sample_correction
+from .networks import CHECKPOINT, Regressor, place, sample_correction
 from .synthesise import MODEL_MIDDLE, loss_vertices
 
 BATCH = 32
@@ -183,7 +184,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="weights to begin from")
+    parser.add_argument("--start", type=Path, default=CHECKPOINT, help="weights to begin from")
+    parser.add_argument("--from-scratch", action="store_true")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
@@ -192,7 +194,7 @@ def main() -> None:
     model = load_head_model(arguments.model)
     truth = Truth(model).to(device)
     network = Regressor(len(model.modes)).to(device, memory_format=torch.channels_last)
-    if arguments.start:
+    if arguments.start.exists() and not arguments.from_scratch:
         network.load_state_dict(torch.load(arguments.start, map_location=device)["average"])
     optimiser = torch.optim.AdamW(network.parameters(), lr=arguments.rate, weight_decay=0.02)
     average = copy.deepcopy(network)

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import re
 import subprocess
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -26,30 +27,33 @@ TARGET = build.Target("3.13", "linux-x64", "cpu")
 TODAY = datetime.date(2027, 1, 2)
 
 
-def validate(manifest: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def validate(manifest: str) -> subprocess.CompletedProcess[str]:
     """Ask Blender's own validator about a manifest."""
     pytest.importorskip("bpy", reason="the bpy wheel, which has Blender's validator, is missing")
-    (folder / build.MANIFEST.name).write_text(manifest, encoding="utf-8")
-    (folder / "__init__.py").touch()
-    command = [*build.extension_command(None), "validate", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    # A Blender in a folder of its own sees the checkout, and not where temporary files usually go.
+    work = build.MANIFEST.parent / "build"
+    work.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=work) as name:
+        folder = Path(name)
+        (folder / build.MANIFEST.name).write_text(manifest, encoding="utf-8")
+        (folder / "__init__.py").touch()
+        command = [*build.extension_command(None), "validate", str(folder)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_manifest_is_valid_for_blender(tmp_path: Path) -> None:
-    done = validate(build.MANIFEST.read_text(encoding="utf-8"), tmp_path)
+def test_manifest_is_valid_for_blender() -> None:
+    done = validate(build.MANIFEST.read_text(encoding="utf-8"))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_manifest_filled_in_for_a_zip_lists_platforms_and_wheels_and_is_valid(
-    tmp_path: Path,
-) -> None:
+def test_manifest_filled_in_for_a_zip_lists_platforms_and_wheels_and_is_valid() -> None:
     names = [wheel.filename for wheel in build.read_lock()]
     source = build.MANIFEST.read_text(encoding="utf-8")
     filled = build.manifest_text(source, ["linux-x64"], names)
     manifest = tomllib.loads(filled)
     assert manifest["platforms"] == ["linux-x64"]
     assert manifest["wheels"] == [f"./wheels/{name}" for name in names]
-    done = validate(filled, tmp_path)
+    done = validate(filled)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

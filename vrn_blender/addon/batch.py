@@ -84,6 +84,7 @@ def main(
     program: str = "python -m vrn_blender",
     sample: Callable[[Path], Path] | None = None,
     make_client: Callable[[Settings], Client] = Client,
+    bundle_folders: tuple[Path, ...] = (),
 ) -> int:
     """Turn photos into files.
 
@@ -98,6 +99,8 @@ def main(
         that photos must be named.
     make_client : callable
         Makes the worker's client from its settings; tests put another worker in its place.
+    bundle_folders : tuple of Path
+        Where MediaPipe's face model may lie, besides the add-on's own folder.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="vrn_blender_") as folder:
         if not chosen.photos and sample is not None:
             chosen.photos = [sample(Path(folder))]
-        client = make_client(Settings(model=chosen.model))
+        client = make_client(Settings(model=chosen.model, bundle_folders=bundle_folders))
         try:
             return _run(chosen, options, client)
         except ReconstructionError as error:
@@ -141,7 +144,15 @@ def run_in_blender(arguments: Sequence[str]) -> int:
     int
         As `main`.
     """
-    return main(arguments, program="blender --command vrn_blender")
+    # Imported here because `python -m vrn_blender` answers a wrong command line without Blender.
+    from .preferences import user_folder
+
+    folder = user_folder()
+    return main(
+        arguments,
+        program="blender --command vrn_blender",
+        bundle_folders=(folder,) if folder is not None else (),
+    )
 
 
 def build_parser(program: str, *, with_sample: bool) -> argparse.ArgumentParser:
