@@ -119,8 +119,8 @@ def _write_png(head_object: bpy.types.Object, path: Path) -> None:
     render.image_settings.file_format = "PNG"
     render.filepath = str(path)
     scene.cycles.device = "CPU"
-    scene.cycles.samples = 16
-    scene.cycles.max_bounces = 1
+    scene.cycles.samples = 32
+    scene.cycles.max_bounces = 3
     # Debian's Blender has no denoiser and refuses to render with it; in this light none is missed.
     scene.cycles.use_denoising = False
     # The photo's own colours, not a film's.
@@ -174,7 +174,7 @@ def _camera(scene: bpy.types.Scene, head_object: bpy.types.Object) -> bpy.types.
     lens.clip_start = 0.01 * size
     camera = bpy.data.objects.new("Camera", lens)
     camera.rotation_euler = _FRONT
-    camera.location = middle + _FRONT.to_matrix() @ Vector((0.0, 0.0, 1.7 * size))
+    camera.location = middle + _FRONT.to_matrix() @ Vector((0.0, 0.0, 1.85 * size))
     scene.collection.objects.link(camera)
     return camera
 
