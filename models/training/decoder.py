@@ -129,8 +129,6 @@ def template_distances(model: HeadModel) -> np.ndarray:
     exact[close] = np.where(np.abs(plane - exact[close]) < 0.15, plane, exact[close])
     signed = 2.0 * side
     signed[near] = exact
-    height = (nodes[..., 1] - NECK - SLOPE * nodes[..., 2]) / np.hypot(1.0, SLOPE)
-    blend = np.clip(0.5 + 0.5 * (height - signed) / NECK_ROUNDING, 0.0, 1.0)
     # The nostrils are filled where they are narrow, so that no displacement can join them. The
     # closing is exact to a cell only, so it counts only where it fills something.
     inner = np.all((nodes > NOSE_BOX[0]) & (nodes < NOSE_BOX[1]), axis=3)
@@ -139,6 +137,8 @@ def template_distances(model: HeadModel) -> np.ndarray:
     closed = ndimage.gaussian_filter(closed.astype(np.float32), 1.0)[::2, ::2, ::2]
     signed = np.where(inner, np.maximum(signed, closed - 0.15), signed)
     signed = _one_body(signed)
+    height = (nodes[..., 1] - NECK - SLOPE * nodes[..., 2]) / np.hypot(1.0, SLOPE)
+    blend = np.clip(0.5 + 0.5 * (height - signed) / NECK_ROUNDING, 0.0, 1.0)
     cut = height + (signed - height) * blend - NECK_ROUNDING * blend * (1.0 - blend)
     return np.clip(cut, -2.0, 2.0).astype(np.float32)
 
