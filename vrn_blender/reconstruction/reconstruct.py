@@ -17,7 +17,7 @@ from PIL import Image
 from .align import align
 from .bundle import BUNDLE_NAME
 from .crop import Crop, crop_box, crop_face
-from .errors import Cancelled, NoFaceError
+from .errors import Cancelled, NoFaceError, PhotoError
 from .guidance import draw_guidance, no_guidance
 from .head import head_frame
 from .landmarks import Detector, Face, open_detector, require_faces
@@ -108,6 +108,7 @@ class Reconstructor:
     def _choose(self, photo: Photo, options: Options, walk: _Walk) -> list[tuple[int, Face | None]]:
         """Find the faces asked for, with their numbers; a face given as a box has no landmarks."""
         if options.box is not None:
+            require_box(photo, options.box)
             return [(1, None)]
         with walk.station("landmarks"):
             if self._detector is None:
@@ -243,6 +244,30 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG", compress_level=1)
     return file.getvalue()
+
+
+def require_box(photo: Photo, box: tuple[float, float, float, float]) -> None:
+    """Refuse a box that can hold no face of a photo; one that reaches beyond its border may.
+
+    Parameters
+    ----------
+    photo : Photo
+    box : (x0, y0, x1, y1)
+        Photo frame, pixels.
+
+    Raises
+    ------
+    PhotoError
+        If the box has its middle outside of the photo, or is more than twice as large.
+    """
+    height, width = photo.rgb.shape[:2]
+    x0, y0, x1, y1 = box
+    inside = 0 <= (x0 + x1) / 2 <= width and 0 <= (y0 + y1) / 2 <= height
+    if not inside or x1 - x0 > 2 * width or y1 - y0 > 2 * height:
+        raise PhotoError(
+            f"The face box does not lie in {photo.name}, which is {width} x {height} pixels: give "
+            "left, top, right and bottom of the face in pixels of the photo."
+        )
 
 
 def _crop(photo: Photo, face: Face | None, options: Options) -> Crop:
