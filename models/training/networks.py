@@ -3,12 +3,15 @@
 """The VRN that ships, in two parts that train apart and are exported as one graph.
 
 The *regressor* sees crop and guidance, and says how the head is posed, what shape it has, and how
-far each pixel is off. The *decoder* turns a shape into a volume: a field that leads from each place
-of this head to the same place of a template head, whose signed distances are then looked up.
+far each pixel is off. It looks twice more: at the places where its own estimate puts the head, what
+it sees there tells how far the estimate is off. The *decoder* turns a shape into a volume: a field
+that leads from each place of this head to the same place of a template head, whose signed distances
+are then looked up.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -30,6 +33,34 @@ NOMINAL_NEARNESS = 0.01
 # Farthest that the dense correction may move a pixel, in pixels: far enough for a lip or an
 # eyelid, too little to tear the surface.
 CORRECTION = 8.0
+
+# Places of the head that the regressor looks at again, what it reads at each, and how often.
+SITES = 256
+READINGS = 8
+LOOKS = 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the regressor believes after a look.
+
+    Attributes
+    ----------
+    pose : (N, 10)
+        Raw pose, see ``camera``.
+    shape : (N, K)
+        Weights of the head model's modes.
+    placed : (N, SITES, 3)
+        Where the look was taken, volume frame, voxels; for the first estimate, that was nowhere,
+        and there are no sites.
+    offset : (N, SITES, 3)
+        How far the sites seemed to be from where they ought to be, voxels.
+    """
+
+    pose: Tensor
+    shape: Tensor
+    placed: Tensor
+    offset: Tensor
 
 
 class Block(nn.Module):
@@ -53,6 +84,39 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
+
+
+class Look(nn.Module):
+    """Read the picture's features where the estimate puts the sites, and improve the estimate.
+
+    References
+    ----------
+    Zhang et al., "PyMAF: 3D human pose and shape regression with pyramidal mesh alignment feedback
+    loop", ICCV 2021, section 3.2.
+    """
+
+    def __init__(self, coefficients: int, channels: int) -> None:
+        super().__init__()
+        self.read = nn.Parameter(torch.randn(SITES, channels, READINGS) * channels**-0.5)
+        self.hidden = nn.Linear(SITES * READINGS + 10 + coefficients, 384)
+        self.pose = nn.Linear(384, 10)
+        self.shape = nn.Linear(384, coefficients)
+        for layer in (self.pose, self.shape):
+            nn.init.zeros_(layer.bias)
+            nn.init.normal_(layer.weight, std=1e-3)
+
+    def forward(self, features: Tensor, placed: Tensor, pose: Tensor, shape: Tensor) -> Estimate:
+        """Look at features (N, C, 48, 48) of the crop once."""
+        grid = placed[:, :, None, :2] / (CROP_SIZE / 2) - 1.0
+        seen = functional.grid_sample(
+            features, grid, align_corners=False, padding_mode="border"
+        ).squeeze(3)
+        readings = (seen.permute(2, 0, 1) @ self.read).permute(1, 0, 2)
+        known = torch.cat([readings.flatten(1), pose, shape], 1)
+        hidden = functional.relu(self.hidden(known))
+        return Estimate(
+            pose + self.pose(hidden), shape + self.shape(hidden), placed, readings[..., :3]
+        )
 
 
 class Regressor(nn.Module):
@@ -90,6 +154,8 @@ class Regressor(nn.Module):
         self.up48 = _convolution(48, 32)
         self.side48 = nn.Conv2d(b, 32, 1)
         self.correction = nn.Sequential(_convolution(32, 32), nn.Conv2d(32, 3, 1))
+        self.sites = nn.Linear(coefficients, SITES * 3)
+        self.looks = nn.ModuleList(Look(coefficients, 32) for _ in range(LOOKS))
         for layer in (self.pose, self.shape, self.correction[-1]):
             nn.init.zeros_(layer.bias)
             nn.init.normal_(layer.weight, std=1e-3)
@@ -113,17 +179,33 @@ class Regressor(nn.Module):
             What to add to a place of the volume frame, in voxels, so that the posed head is right
             there.
         """
-        x48 = self.stage48(self.stem(torch.cat([image * 2 - 1, guidance], 1)))
-        x24 = self.stage24(x48)
-        x12 = self.stage12(x24)
-        x6 = self.stage6(x12)
-        hidden = self.hidden(self.squeeze(x6).flatten(1))
+        estimates, correction = self.estimates(image, guidance)
+        return estimates[-1].pose, estimates[-1].shape, correction
+
+    def estimates(self, image: Tensor, guidance: Tensor) -> tuple[list[Estimate], Tensor]:
+        """Give the estimate after each look, the best one last, and the dense correction."""
+        # Convolutions are exact enough in bfloat16, and training is twice as fast.
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.training):
+            x48 = self.stage48(self.stem(torch.cat([image * 2 - 1, guidance], 1)))
+            x24 = self.stage24(x48)
+            x12 = self.stage12(x24)
+            x6 = self.stage6(x12)
+            squeezed = self.squeeze(x6)
+            up = functional.interpolate(self.up12(x6), scale_factor=2.0) + self.side12(x12)
+            up = functional.interpolate(self.up24(up), scale_factor=2.0) + self.side24(x24)
+            up = functional.interpolate(self.up48(up), scale_factor=2.0) + self.side48(x48)
+            correction = self.correction(up)
+        hidden = self.hidden(squeezed.float().flatten(1))
         hidden = functional.relu(hidden + self.statistics(moments(guidance)))
-        up = functional.interpolate(self.up12(x6), scale_factor=2.0) + self.side12(x12)
-        up = functional.interpolate(self.up24(up), scale_factor=2.0) + self.side24(x24)
-        up = functional.interpolate(self.up48(up), scale_factor=2.0) + self.side48(x48)
-        correction = CORRECTION * torch.tanh(self.correction(up) / CORRECTION)
-        return self.pose(hidden), self.shape(hidden), correction
+        pose, shape = self.pose(hidden), self.shape(hidden)
+        nowhere = pose.new_zeros(len(pose), 0, 3)
+        estimates = [Estimate(pose, shape, nowhere, nowhere)]
+        features = up.float()
+        for look in self.looks:
+            pose, shape = estimates[-1].pose, estimates[-1].shape
+            placed = place(self.sites(shape).view(-1, SITES, 3), pose).detach()
+            estimates.append(look(features, placed, pose, shape))
+        return estimates, CORRECTION * torch.tanh(correction.float() / CORRECTION)
 
 
 def moments(guidance: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """Make synthetic photos, run MediaPipe on each, and write shards that ``train`` reads.
 
-A shard holds, for each of its samples, a 256 x 256 JPEG (the crop that the add-on would make, with
-32 pixels more on every side, so that training may move the crop), MediaPipe's landmarks, and the
+A shard holds, for each of its samples, a 320 x 320 JPEG (the crop that the add-on would make, with
+64 pixels more on every side, so that training may move the crop), MediaPipe's landmarks, and the
 true head and pose in the frame of that picture.
 """
 
@@ -25,7 +25,7 @@ from vrn_blender.reconstruction.landmarks import Detector, open_detector
 from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
 from .studio import Pose, Shot, Studio
 
-MARGIN = 32
+MARGIN = 64
 STORED_SIZE = 192 + 2 * MARGIN
 SHARD = 500
 
@@ -41,7 +41,7 @@ def loss_vertices(model: HeadModel) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is stored of a shot, in the frame of its 256 x 256 picture.
+    """What is stored of a shot, in the frame of its 320 x 320 picture.
 
     Attributes
     ----------

@@ -31,7 +31,7 @@ from vrn_blender.reconstruction.canonical import load_canonical, similarity
 from .correspond import to_head_frame
 from .data import Shards
 from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
-from .networks import CHECKPOINT, Regressor, place, sample_correction
+from .networks import CHECKPOINT, SITES, Estimate, Regressor, place, sample_correction
 from .synthesise import MODEL_MIDDLE, loss_vertices
 
 BATCH = 32
@@ -62,6 +62,7 @@ class Truth(nn.Module):
         self.register_buffer("middle", torch.from_numpy(MODEL_MIDDLE))
         size = np.linalg.norm(model.modes, axis=2).mean(1)
         self.register_buffer("size", torch.from_numpy(size.astype(np.float32)))
+        self.register_buffer("sites", torch.from_numpy(spread_sites(model, asked)))
 
     def vertices(self, coefficients: Tensor) -> Tensor:
         """Model-frame vertices (N, V, 3), centimetres."""
@@ -78,22 +79,74 @@ class Truth(nn.Module):
         return torch.cat([flat, depth[..., None]], 2)
 
 
+def spread_sites(model: HeadModel, asked: np.ndarray) -> np.ndarray:
+    """Choose which of the compared vertices are sites: the landmarks, then far from each other.
+
+    Returns
+    -------
+    (SITES,) int64
+        Rows of ``asked``.
+    """
+    places = model.neutral[asked].copy()
+    # The face gets four times as many as the rest of the head; the neck none.
+    places[places[:, 2] < 1.0] /= 2.0
+    chosen = list(range(68))
+    gap = np.full(len(asked), np.inf)
+    gap[model.neutral[asked, 1] < -11.0] = 0.0
+    for row in chosen:
+        gap = np.minimum(gap, np.linalg.norm(places - places[row], axis=1))
+    while len(chosen) < SITES:
+        chosen.append(int(gap.argmax()))
+        gap = np.minimum(gap, np.linalg.norm(places - places[chosen[-1]], axis=1))
+    return np.array(chosen)
+
+
+@torch.no_grad()
+def fit_sites(network: Regressor, truth: Truth, heads: int = 1000) -> None:
+    """Let the regressor know where its sites are: a linear layer, by least squares, then fixed."""
+    coefficients = torch.randn(heads, len(truth.size), device=truth.size.device)
+    places = truth.vertices(coefficients)[:, truth.sites].flatten(1)
+    known = torch.cat([coefficients, torch.ones_like(coefficients[:, :1])], 1)
+    solution = torch.linalg.lstsq(known, places).solution
+    network.sites.weight.copy_(solution[:-1].T)
+    network.sites.bias.copy_(solution[-1])
+
+
 def losses(
-    truth: Truth, outputs: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor]
+    truth: Truth, estimates: list[Estimate], correction: Tensor, batch: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, float]]:
-    """Training loss, and its parts for the log, in voxels."""
-    pose, shape, correction = outputs
+    """Training loss, and its parts for the log, in voxels and millimetres.
+
+    Parameters
+    ----------
+    truth : Truth
+    estimates : list of Estimate
+    correction : (N, 3, 48, 48)
+    batch : dict of str to Tensor
+    """
     target_shape = truth.vertices(batch["coefficients"])
     target = truth.project(target_shape, batch)
-    ours_shape = truth.vertices(shape)
-    placed = place(ours_shape, pose)
     weight = truth.weight[None, :, None]
-    vertex = (functional.smooth_l1_loss(placed, target, beta=1.0, reduction="none") * weight).mean()
-    # The shape on its own, in millimetres: a wrong pose must not pull at it.
-    own = ((ours_shape - target_shape).abs() * weight).mean() * 10.0
-    modes = ((shape - batch["coefficients"]) ** 2 * truth.size).mean() * 10.0
+    shown = batch["shown"][:, : truth.count, None]
+    total = target.new_zeros(())
+    for estimate in estimates:
+        ours_shape = truth.vertices(estimate.shape)
+        placed = place(ours_shape, estimate.pose)
+        gap = functional.smooth_l1_loss(placed, target, beta=1.0, reduction="none")
+        vertex = (gap * weight).mean()
+        # The shape on its own, in millimetres: a wrong pose must not pull at it.
+        own = ((ours_shape - target_shape).abs() * weight).mean() * 10.0
+        modes = ((estimate.shape - batch["coefficients"]) ** 2 * truth.size).mean() * 10.0
+        # The last estimate is what counts; those before it have to lead there.
+        share = 1.0 if estimate is estimates[-1] else 0.4
+        total = total + share * (vertex + 0.5 * own + 0.5 * modes)
+        if estimate.placed.shape[1]:
+            away = estimate.placed - target[:, truth.sites]
+            seen = 0.1 + shown[:, truth.sites]
+            off = functional.smooth_l1_loss(estimate.offset, away, beta=0.5, reduction="none")
+            total = total + 0.3 * (off * seen).sum() / seen.sum() / 3.0
     wanted = (placed - target).detach()
-    mask = batch["shown"][:, : truth.count, None] * weight
+    mask = shown * weight
     off = functional.smooth_l1_loss(
         sample_correction(correction, target), wanted, beta=0.5, reduction="none"
     )
@@ -101,9 +154,9 @@ def losses(
     smooth = (correction[..., 1:] - correction[..., :-1]).square().mean()
     smooth = smooth + (correction[..., 1:, :] - correction[..., :-1, :]).square().mean()
     small = correction.square().mean()
-    total = vertex + 0.5 * own + 0.5 * modes + dense + 0.02 * smooth + 0.002 * small
-    parts = {"loss": total.item(), "loss_vertex": vertex.item(), "loss_dense": dense.item()}
-    return total, parts
+    total = total + dense + 0.02 * smooth + 0.002 * small
+    parts = {"loss": total, "loss_vertex": vertex, "loss_own": own, "loss_dense": dense}
+    return total, {name: value.item() for name, value in parts.items()}
 
 
 def mean_head_places(model: HeadModel, asked: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -195,7 +248,11 @@ def main() -> None:
     truth = Truth(model).to(device)
     network = Regressor(len(model.modes)).to(device, memory_format=torch.channels_last)
     if arguments.start.exists() and not arguments.from_scratch:
-        network.load_state_dict(torch.load(arguments.start, map_location=device)["average"])
+        start = torch.load(arguments.start, map_location=device)["average"]
+        # A checkpoint from before the regressor looked twice lacks what the looks have learnt.
+        network.load_state_dict(start, strict=False)
+    fit_sites(network, truth)
+    network.sites.requires_grad_(False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=arguments.rate, weight_decay=0.02)
     average = copy.deepcopy(network)
     spent, step = 0.0, 0
@@ -220,7 +277,7 @@ def main() -> None:
         rate = arguments.rate * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))
         for group in optimiser.param_groups:
             group["lr"] = max(rate, arguments.rate * 1e-3)
-        total, parts = losses(truth, network(batch["image"], batch["guidance"]), batch)
+        total, parts = losses(truth, *network.estimates(batch["image"], batch["guidance"]), batch)
         optimiser.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 2.0)
