@@ -277,7 +277,8 @@ def main() -> None:
         rate = arguments.rate * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))
         for group in optimiser.param_groups:
             group["lr"] = max(rate, arguments.rate * 1e-3)
-        total, parts = losses(truth, *network.estimates(batch["image"], batch["guidance"]), batch)
+        estimates, correction = network.estimates(batch["image"], batch["guidance"])
+        total, parts = losses(truth, estimates, correction, batch)
         optimiser.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 2.0)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.crop import Crop
 from vrn_blender.reconstruction.errors import ModelError
-from vrn_blender.reconstruction.head import HeadFrame, head_frame
+from vrn_blender.reconstruction.head import HeadFrame, head_frame, photo_camera
 from vrn_blender.reconstruction.landmarks import Face
 from vrn_blender.reconstruction.surface import extract_surface
 
@@ -176,3 +177,28 @@ def test_landmarks_that_are_no_face_are_an_error_with_a_remedy(value: float) -> 
     """A broken network must not give a broken head."""
     with pytest.raises(ModelError, match="choose another photo"):
         head_frame(np.full((68, 3), value, np.float32), None, make_crop())
+
+
+def test_the_camera_sees_the_head_where_the_photo_does() -> None:
+    """Photo pixels of a point are what the orthographic camera makes of its place in the head."""
+    rng = np.random.default_rng(3)
+    turn = np.array([[0.6, 0.2], [-0.2, 0.6]])
+    crop = Crop(
+        np.zeros((192, 192, 3), np.uint8), np.column_stack([turn, (-30.0, 12.0)]), middle_depth=0.0
+    )
+    scale, rotation = 0.0018, Rotation.from_euler("xyz", (0.3, -0.4, 0.2)).as_matrix()
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = scale * rotation, (0.01, -0.3, 0.2)
+    frame = HeadFrame(matrix)
+    camera = photo_camera(frame, crop, (640, 480))
+    places = rng.uniform(0, 190, (20, 3)).astype(np.float32)
+    in_photo = places[:, :2] @ crop.crop_to_photo[:, :2].T + crop.crop_to_photo[:, 2]
+    seen = np.linalg.inv(camera.matrix) @ np.c_[frame.apply(places), np.ones(20)].T
+    x = seen[0] / camera.metres_per_pixel + camera.width / 2
+    y = camera.height / 2 - seen[1] / camera.metres_per_pixel
+    np.testing.assert_allclose(np.stack([x, y], 1), in_photo, atol=1e-3)
+    assert (seen[2] < 0).all(), "Blender's cameras look along -z."
+    np.testing.assert_allclose(
+        camera.matrix[:3, :3] @ camera.matrix[:3, :3].T, np.eye(3), atol=1e-9
+    )
+    assert np.linalg.det(camera.matrix[:3, :3]) > 0

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vrn_blender.reconstruction.result import Head
+from vrn_blender.reconstruction.result import Head, PhotoCamera
 from vrn_blender.worker import protocol
 from vrn_blender.worker.client import Settings
 
 RADIUS = 0.1
+FRONT = ((1.0, 0, 0, 0), (0, 0, -1.0, -1.0), (0, 1.0, 0, 0), (0, 0, 0, 1.0))
+"""A camera that looks along +y from a metre away."""
 TOP_COLOUR, BOTTOM_COLOUR = (220, 40, 30), (20, 60, 200)
 
 
@@ -56,11 +58,12 @@ def make_head(name: str = "ball", number: int = 1) -> Head:
         name=name,
         vertices=points.astype(np.float32),
         faces=np.array(faces, np.int32),
-        uv=(points[:, [0, 2]] / (2 * RADIUS) + 0.5).astype(np.float32),
+        uv=(points[:, [0, 2]] / (2 * RADIUS) + 0.5).astype(np.float32)[np.array(faces)],
         texture_png=png.getvalue(),
         landmarks=landmarks,
         face_landmarks=np.zeros((478, 3), np.float32) if number == 1 else None,
         face_number=number,
+        camera=PhotoCamera(np.array(FRONT), 16, 32, 2 * RADIUS / 16),
         device="CPU",
         seconds={"photo": 0.25, "network": 0.5},
     )

@@ -60,7 +60,7 @@ def test_a_portrait_becomes_a_head_in_metres(warm_client: Client, portrait: Path
     assert head.face_number == 1
     size = np.ptp(head.vertices, axis=0)
     assert size == pytest.approx(2 * np.array(EGG_METRES), rel=0.15)
-    assert head.uv.shape == (len(head.vertices), 2)
+    assert head.uv.shape == (*head.faces.shape, 2)
     assert head.uv.min() >= 0
     assert head.uv.max() <= 1
     assert head.faces.max() < len(head.vertices)

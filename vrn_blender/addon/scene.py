@@ -246,10 +246,11 @@ def _build_mesh(head: Head, scale: float) -> bpy.types.Mesh:
     mesh.loops.add(len(corners))
     mesh.loops.foreach_set("vertex_index", corners)
     mesh.polygons.add(len(head.faces))
-    mesh.polygons.foreach_set("loop_start", np.arange(0, len(corners), 3, dtype=np.int32))
+    sides = head.faces.shape[1]
+    mesh.polygons.foreach_set("loop_start", np.arange(0, len(corners), sides, dtype=np.int32))
     mesh.polygons.foreach_set("use_smooth", np.ones(len(head.faces), dtype=bool))
     layer = mesh.uv_layers.new(name="UVMap")
-    layer.uv.foreach_set("vector", head.uv[corners].ravel())
+    layer.uv.foreach_set("vector", head.uv.ravel())
     mesh.update(calc_edges=True)
     mesh.validate()
     return mesh

@@ -13,6 +13,7 @@ from .canonical import load_canonical, similarity
 from .crop import Crop
 from .errors import ModelError
 from .landmarks import Face
+from .result import PhotoCamera
 
 # The Multi-PIE landmarks that no expression moves by more than a few millimetres: the ends of the
 # jaw contour before the ears, the bridge of the nose and the eyes. The contour's ends lie seven
@@ -27,6 +28,10 @@ IRIS_METRES = 0.0117
 # iris by four. An iris that asks for a larger difference than this was more likely mismeasured, on
 # a half-closed eye, in a profile, or over a few blurred pixels, so it is believed no further.
 LARGEST_DIFFERENCE = 1.12
+
+
+CAMERA_AWAY = 200.0
+"""Voxels that the photo's camera stands in front of the volume: a metre or two."""
 
 
 @dataclass(frozen=True)
@@ -115,3 +120,32 @@ def _growth_by_iris(metres_per_voxel: float, face: Face, crop: Crop) -> float:
     diameter = metres_per_voxel * np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean()
     smallest, largest = IRIS_METRES / LARGEST_DIFFERENCE, IRIS_METRES * LARGEST_DIFFERENCE
     return float(IRIS_METRES / np.clip(diameter, smallest, largest))
+
+
+def photo_camera(frame: HeadFrame, crop: Crop, photo_size: tuple[int, int]) -> PhotoCamera:
+    """Camera that sees the head as the photo does.
+
+    Parameters
+    ----------
+    frame : HeadFrame
+    crop : Crop
+    photo_size : (width, height)
+        Pixels.
+
+    Returns
+    -------
+    PhotoCamera
+        It stands in front of the volume.
+    """
+    width, height = photo_size
+    # The axes of the camera in the volume frame, a photo pixel long: right, up, towards the eye.
+    right, down = crop.photo_to_crop[:, 0], crop.photo_to_crop[:, 1]
+    axes = np.zeros((3, 3))
+    axes[:2, 0], axes[:2, 1], axes[2, 2] = right, -down, -crop.scale
+    middle = crop.photo_to_crop @ (width / 2, height / 2, 1.0)
+    turned = frame.volume_to_head[:3, :3] @ axes
+    metres_per_pixel = frame.metres_per_voxel * crop.scale
+    matrix = np.eye(4)
+    matrix[:3, :3] = turned / metres_per_pixel
+    matrix[:3, 3] = (frame.volume_to_head @ (*middle, -CAMERA_AWAY, 1.0))[:3]
+    return PhotoCamera(matrix, width, height, metres_per_pixel)

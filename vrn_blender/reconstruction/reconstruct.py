@@ -19,7 +19,7 @@ from .bundle import BUNDLE_NAME
 from .crop import Crop, crop_box, crop_face
 from .errors import Cancelled, NoFaceError, PhotoError
 from .guidance import draw_guidance, no_guidance
-from .head import head_frame
+from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
 from .model_file import MODEL
 from .network import Network
@@ -138,11 +138,12 @@ class Reconstructor:
             name=photo.name,
             vertices=frame.apply(surface.vertices),
             faces=surface.faces,
-            uv=texture.uv,
+            uv=texture.uv[surface.faces],
             texture_png=texture_png,
             landmarks=frame.apply(landmarks),
             face_landmarks=None if face is None else frame.apply(crop.to_volume(face.points)),
             face_number=number,
+            camera=photo_camera(frame, crop, (photo.rgb.shape[1], photo.rgb.shape[0])),
             device=describe_device(network),
             seconds=dict(walk.seconds),
         )

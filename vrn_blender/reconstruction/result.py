@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LARGEST_FACE = "largest"
 ALL_FACES = "all"
 DEVICES = ("auto", "cuda", "cpu")
+SURFACES = ("raw", "sculpt", "light")
+DEFAULT_SURFACE = "raw"
 DEFAULT_SMOOTHING = 8
 DEFAULT_TEXTURE_SIZE = 4096
 
@@ -35,6 +37,9 @@ class Options:
     box : tuple of float or None
         A face's place (x0, y0, x1, y1) in the photo frame, in pixels. The network then runs
         unguided, without MediaPipe: for faces that MediaPipe does not find.
+    surface : str
+        ``"raw"``, the isosurface in triangles; ``"sculpt"``, even quads for sculpting, to which the
+        raw surface gives the detail; ``"light"``, few quads.
     smoothing : int
         Passes of smoothing over the mesh; 0 keeps the surface as the network drew it.
     texture_size : int
@@ -50,6 +55,7 @@ class Options:
 
     face: str = LARGEST_FACE
     box: tuple[float, float, float, float] | None = None
+    surface: str = DEFAULT_SURFACE
     smoothing: int = DEFAULT_SMOOTHING
     texture_size: int = DEFAULT_TEXTURE_SIZE
     device: str = "auto"
@@ -65,6 +71,10 @@ class Options:
                 "The face box is empty: give left, top, right and bottom in pixels of the photo, "
                 "right beyond left and bottom below top."
             )
+        if self.surface not in SURFACES:
+            raise ReconstructionError(
+                f"“{self.surface}” is no surface: write one of {', '.join(SURFACES)}."
+            )
         if self.device not in DEVICES:
             raise ReconstructionError(
                 f"“{self.device}” is no device: write one of {', '.join(DEVICES)}."
@@ -73,6 +83,29 @@ class Options:
             raise ReconstructionError(
                 "Smoothing must be 0 or more, and the texture size 64 pixels or more."
             )
+
+
+@dataclass(frozen=True)
+class PhotoCamera:
+    """The orthographic camera that sees a head exactly as its photo does.
+
+    The network's volume is aligned with the photo, pixel for voxel, so that is its projection.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (4, 4)
+        Rigid; from the camera (metres; x right, y up, it looks along -z, as Blender's do) to the
+        head frame. The photo's middle lies at the camera's origin.
+    width, height : int
+        Of the photo, pixels.
+    metres_per_pixel : float
+        How much of the head frame a pixel of the photo spans.
+    """
+
+    matrix: NDArray[np.float64]
+    width: int
+    height: int
+    metres_per_pixel: float
 
 
 @dataclass(frozen=True)
@@ -85,10 +118,10 @@ class Head:
         The photo's file name without its ending.
     vertices : ndarray of float32, shape (V, 3)
         Head frame: metres, z up, the face looks along -y, the subject's left is +x.
-    faces : ndarray of int32, shape (F, 3)
-        Triangles, wound so that normals point outwards in the head frame.
-    uv : ndarray of float32, shape (V, 2)
-        Texture coordinates in 0..1, v up.
+    faces : ndarray of int32, shape (F, 3) or (F, 4)
+        Triangles or quads, wound so that normals point outwards in the head frame.
+    uv : ndarray of float32, shape (F, 3, 2) or (F, 4, 2)
+        Texture coordinates in 0..1 of each corner of each face, v up.
     texture_png : bytes
         The texture as a PNG file, 8-bit sRGB, row 0 on top.
     landmarks : ndarray of float32, shape (68, 3)
@@ -97,6 +130,8 @@ class Head:
         MediaPipe's landmarks, head frame; None after an unguided run.
     face_number : int
         Which face of the photo this is, counted from 1, the largest.
+    camera : PhotoCamera
+        What took the photo.
     device : str
         What ran the network, as read back from the session, and why where that is not a GPU.
     seconds : dict of str to float
@@ -111,5 +146,6 @@ class Head:
     landmarks: NDArray[np.float32]
     face_landmarks: NDArray[np.float32] | None
     face_number: int
+    camera: PhotoCamera
     device: str
     seconds: dict[str, float]

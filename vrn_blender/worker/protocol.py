@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from ..reconstruction.result import Head, Options
+from ..reconstruction.result import Head, Options, PhotoCamera
 
 Message = dict[str, Any]
 
@@ -133,6 +133,7 @@ def save_head(path: Path, head: Head) -> None:
         "name": head.name,
         "face_number": head.face_number,
         "device": head.device,
+        "camera": {**asdict(head.camera), "matrix": head.camera.matrix.tolist()},
         "seconds": head.seconds,
     }
     unfinished = path.with_suffix(".part")
@@ -168,8 +169,10 @@ def load_head(path: Path) -> Head:
         with np.load(path, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
         rest = json.loads(str(arrays.pop("rest")))
+        camera = rest.pop("camera")
+        camera["matrix"] = np.array(camera["matrix"], np.float64)
         texture_png = arrays.pop("texture_png").tobytes()
         arrays.setdefault("face_landmarks", None)
-        return Head(texture_png=texture_png, **arrays, **rest)
+        return Head(texture_png=texture_png, camera=PhotoCamera(**camera), **arrays, **rest)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ProtocolError(f"{path.name} holds no head: {error}") from error
