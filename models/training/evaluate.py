@@ -16,8 +16,8 @@ multitask
 mean_head, mediapipe, landmark_fit
     See ``baselines``.
 
-They are compared where MediaPipe found the face. On all photos, the network also runs unguided from
-a box, as the add-on does when the user draws one.
+They are compared where MediaPipe found the face. On all photos, the network also runs from a box,
+as the add-on does when the user draws one: unguided, and again with its own landmarks.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.interpolate import RBFInterpolator
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from vrn_blender.reconstruction.canonical import load_canonical, similarity
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH, Crop, crop_box, crop_face
 from vrn_blender.reconstruction.errors import EmptyVolumeError, NoFaceError, ReconstructionError
 from vrn_blender.reconstruction.guidance import draw_guidance, no_guidance
 from vrn_blender.reconstruction.landmarks import Detector, Face, open_detector, require_faces
 from vrn_blender.reconstruction.model_file import MODEL
-from vrn_blender.reconstruction.network import Network
+from vrn_blender.reconstruction.multitask import predict_from_box, predict_from_landmarks
+from vrn_blender.reconstruction.network import Network, Prediction
 from vrn_blender.reconstruction.photo import Photo, photo_from_array
 from vrn_blender.reconstruction.surface import extract_surface
 
@@ -206,9 +205,9 @@ class Evaluation:
         truth, head = self.truth(shot)
         face = self._find(photo, shot.pose)
         box = self._box(rng, shot)
-        outcomes = {FROM_BOX: self._run(photo, crop_box(photo, box))}
+        outcomes = {FROM_BOX: self._outcome(*predict_from_box(self.network, photo, box))}
         if face is None:
-            unguided = outcomes[FROM_BOX]
+            unguided = self._run(photo, crop_box(photo, box))
         else:
             crop = crop_face(photo, face)
             unguided = self._run(photo, crop)
@@ -216,8 +215,8 @@ class Evaluation:
             outcomes |= self._place_baselines(crop, face)
         outcomes["unguided"] = unguided
         if unguided is not None and unguided.landmarks is not None:
-            own = Face(points_from_landmarks(unguided.landmarks), 0)
-            outcomes["multitask"] = self._run(photo, crop_face(photo, own), own)
+            second = predict_from_landmarks(self.network, photo, unguided.landmarks)
+            outcomes["multitask"] = self._outcome(*second)
         measures = {
             name: self._measure(outcome, truth, head, shot.pose)
             for name, outcome in outcomes.items()
@@ -250,17 +249,20 @@ class Evaluation:
         return float(x0), float(y0), float(x1), float(y1)
 
     def _run(self, photo: Photo, crop: Crop, face: Face | None = None) -> Outcome | None:
-        """Run the network as the add-on does, guided where there is a face."""
+        """Run the network once, guided where there is a face."""
         guidance = no_guidance() if face is None else draw_guidance(face, crop)
-        prediction = self.network.predict(crop, guidance)
+        return self._outcome(crop, self.network.predict(crop, guidance))
+
+    def _outcome(self, crop: Crop, prediction: Prediction) -> Outcome | None:
+        crop = replace(crop, middle_depth=0.0)
         try:
             surface = extract_surface(prediction.volume)
         except EmptyVolumeError:
             return None
         return Outcome(
-            vertices=to_photo(crop, surface.vertices),
+            vertices=crop.to_photo(surface.vertices),
             triangles=surface.faces,
-            landmarks=to_photo(crop, prediction.landmarks),
+            landmarks=crop.to_photo(prediction.landmarks),
             crop=crop,
             solid=halved(prediction.volume),
         )
@@ -284,7 +286,7 @@ class Evaluation:
         return outcomes | {"mediapipe": Outcome(points, self.baselines.mask)}
 
     def _solid(self, crop: Crop, vertices: np.ndarray) -> np.ndarray:
-        half = (to_volume(crop, vertices) / 2).astype(np.float32)
+        half = replace(crop, middle_depth=0.0).to_volume(vertices) / 2
         size = (VOLUME_DEPTH // 2, CROP_SIZE // 2, CROP_SIZE // 2)
         return occupancy(half, self.model.closed, size) > 0.5
 
@@ -330,32 +332,6 @@ def face_vertices(model: HeadModel, openness: np.ndarray, baselines: Baselines) 
 def centred(face: Face, crop: Crop) -> np.ndarray:
     """Landmarks (478, 3) of a face, depth counted from the head's middle."""
     return face.points - np.array([0.0, 0.0, crop.middle_depth], dtype=np.float32)
-
-
-def to_photo(crop: Crop, points: np.ndarray) -> np.ndarray:
-    """Volume-frame points (N, 3) in the photo frame, depth counted from the head's middle."""
-    back = crop.crop_to_photo
-    flat = points[:, :2] @ back[:, :2].T + back[:, 2]
-    return np.column_stack([flat, (points[:, 2] - VOLUME_DEPTH / 2) / crop.scale])
-
-
-def to_volume(crop: Crop, points: np.ndarray) -> np.ndarray:
-    """Do the inverse of ``to_photo``."""
-    return replace(crop, middle_depth=0.0).to_volume(points)
-
-
-def points_from_landmarks(landmarks: np.ndarray) -> np.ndarray:
-    """MediaPipe's landmarks (478, 3) float32 as Multi-PIE's (68, 3) tell of them.
-
-    The mean face is placed by a similarity and bent by a spline, biharmonic in space, that takes
-    it through the 68.
-    """
-    canonical = load_canonical()
-    scale, rotation, translation = similarity(canonical.multipie, landmarks)
-    ours = scale * canonical.multipie @ rotation.T + translation
-    spline = RBFInterpolator(canonical.multipie, landmarks - ours, kernel="linear", degree=0)
-    placed = scale * canonical.mediapipe @ rotation.T + translation
-    return (placed + spline(canonical.mediapipe)).astype(np.float32)
 
 
 def halved(volume: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 pytest.importorskip("numba", reason="needs the packages of the extra “train”")
@@ -19,11 +20,12 @@ import cv2
 
 from models.training import data
 from models.training.data import VALIDATION_SHARDS, Batch, Shards, augment, landmark_vertices
-from models.training.head_model import HeadModel
+from models.training.head_model import HeadModel, mirror_modes
 from models.training.synthesise import (
     MARGIN,
     STORED_SIZE,
     Sample,
+    loss_vertices,
     project_stored,
     write_shard,
 )
@@ -37,35 +39,34 @@ MOVES = 12
 """How many random moves a test looks at."""
 
 
-def make(number: int, modes: int, *, found: bool = True) -> Sample:
+def make(number: int, model: HeadModel, *, found: bool = True) -> Sample:
     """Make a sample whose picture has dots where the mean face's landmarks are.
 
     Its number is its first coefficient.
     """
     angles = (8 * number, -4 * number, 3)
     rotation = Rotation.from_euler("yxz", angles, degrees=True).as_matrix().astype(np.float32)
-    camera = np.array([5.6, 1 / 300, 128.0, 130.0], np.float32)
+    camera = np.array([5.6, 1 / 300, STORED_SIZE / 2, STORED_SIZE / 2 + 2], np.float32)
     head = dots.to_model(load_canonical().mediapipe)
     points = project_stored(head, rotation, camera) - np.array([0, 0, VOLUME_DEPTH / 2])
     picture = dots.draw(points[dots.MEDIAPIPE_PLACES], STORED_SIZE)
     _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
     return Sample(
         jpeg=jpeg.ravel(),
-        coefficients=number * np.eye(1, modes, dtype=np.float32)[0],
+        coefficients=number * np.eye(1, len(model.modes), dtype=np.float32)[0],
         rotation=rotation,
         camera=camera,
         points=points.astype(np.float32) if found else np.zeros((478, 3), np.float32),
         found=found,
-        shown=np.arange(11) % 2 == 0,
+        shown=model.neutral[loss_vertices(model), 0] > 0,
     )
 
 
 @pytest.fixture
 def shards(model: HeadModel, tmp_path: Path) -> Path:
     """Give a folder of one shard more than validation keeps."""
-    modes = len(model.modes)
     for number in range(VALIDATION_SHARDS + 1):
-        samples = [make(SAMPLES * number + i, modes) for i in range(SAMPLES)]
+        samples = [make(SAMPLES * number + i, model) for i in range(SAMPLES)]
         write_shard(tmp_path / f"{number:05d}.npz", samples)
     return tmp_path
 
@@ -75,6 +76,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave colours and landmarks as they are: only places are looked at."""
     monkeypatch.setattr(data, "augment", lambda rgb, _rng: rgb)
     monkeypatch.setattr(data, "IMPROVED", 0.0)
+    monkeypatch.setattr(data, "MIRRORED", 0.0)
 
 
 def batches(folder: Path, model: HeadModel, *, guided: float, seed: int = 0) -> list[Batch]:
@@ -120,6 +122,42 @@ def test_the_landmarks_move_with_the_picture(model: HeadModel, shards: Path, gui
         truth = project_stored(head, batch["rotation"], batch["camera"])
         assert batch["points"].shape == (478, 3)
         assert np.abs(batch["points"] - truth).max() < 1e-3
+
+
+@pytest.mark.parametrize("guided", [0.0, 1.0])
+def test_a_mirrored_sample_is_mirrored_in_everything(
+    model: HeadModel,
+    shards: Path,
+    plain: None,
+    monkeypatch: pytest.MonkeyPatch,
+    guided: float,
+) -> None:
+    monkeypatch.setattr(data, "MIRRORED", 1.0)
+    opposite = data._opposite(load_canonical().mediapipe)
+    assert sorted(opposite) == list(range(478))
+    head = dots.to_model(load_canonical().mediapipe)
+    left = model.neutral[loss_vertices(model), 0]
+    for batch in batches(shards, model, guided=guided):
+        pose = batch["rotation"], batch["camera"]
+        mirrored = project_stored(head[opposite] * data.ACROSS, *pose)
+        assert dots.farthest_off(batch["image"], mirrored[dots.MEDIAPIPE_PLACES]) < 0.2
+        assert np.abs(batch["points"] - mirrored).max() < 1e-2
+        # A face is nearly symmetric, so each landmark lands near where its own name says.
+        assert np.abs(batch["points"] - project_stored(head, *pose)).mean() < 1.0
+        assert batch["shown"][left > 1.0].mean() < 0.05
+        assert batch["shown"][left < -1.0].mean() > 0.95
+        assert np.linalg.det(batch["rotation"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_weights_of_a_mirrored_head_make_the_mirror_image(model: HeadModel) -> None:
+    weights = np.random.default_rng(2).normal(0, 1, len(model.modes)).astype(np.float32)
+    mirrored = model.shape(mirror_modes(model) @ weights)
+    first, last = model.parts["face"]
+    _, opposite = cKDTree(model.neutral).query(model.neutral[first:last] * data.ACROSS)
+    expected = model.shape(weights)[opposite] * data.ACROSS
+    size = np.linalg.norm(expected - model.neutral[first:last], axis=1).mean()
+    gap = np.linalg.norm(mirrored[first:last] - expected, axis=1).mean()
+    assert gap < 0.02 * size
 
 
 @pytest.mark.parametrize("improved", [0.0, 1.0])
@@ -168,7 +206,7 @@ def test_an_unguided_sample_has_no_guidance_and_a_wider_choice_of_crops(
 
 def test_a_face_that_mediapipe_missed_is_never_guided(model: HeadModel, tmp_path: Path) -> None:
     for number in range(VALIDATION_SHARDS + 1):
-        write_shard(tmp_path / f"{number:05d}.npz", [make(0, len(model.modes), found=False)])
+        write_shard(tmp_path / f"{number:05d}.npz", [make(0, model, found=False)])
     for batch in batches(tmp_path, model, guided=1.0):
         assert batch["guided"] == 0
         assert not batch["guidance"].any()
@@ -186,7 +224,7 @@ def test_validation_walks_its_shards_once_in_order_and_leaves_the_picture(
     numbers = [int(row["coefficients"][0]) for row in rows]
     assert numbers == list(range(SAMPLES * VALIDATION_SHARDS))
     for number, row in zip(numbers, rows, strict=True):
-        sample = make(number, len(model.modes))
+        sample = make(number, model)
         picture = cv2.imdecode(sample.jpeg, cv2.IMREAD_COLOR)[..., ::-1]
         inner = slice(MARGIN, STORED_SIZE - MARGIN)
         assert np.abs(row["image"].astype(int) - picture[inner, inner]).max() <= 1

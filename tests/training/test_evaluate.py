@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,7 @@ from models.training.evaluate import (
     above_chin,
     halved,
     lines,
-    points_from_landmarks,
     summarise,
-    to_photo,
-    to_volume,
 )
 from models.training.head_model import HeadModel
 from models.training.measures import Truth, landmark_errors, measure, overlap, split
@@ -167,17 +165,11 @@ def placed_crop() -> Crop:
     return Crop(np.zeros((192, 192, 3), np.uint8), np.array([[c, s, -40.0], [-s, c, 30.0]]), 12.0)
 
 
-def test_the_photo_and_the_volume_frame_are_inverse() -> None:
-    points = np.random.default_rng(1).uniform(20.0, 180.0, (50, 3))
-    back = to_volume(placed_crop(), to_photo(placed_crop(), points))
-    assert np.allclose(back, points, atol=1e-3)
-
-
 def test_the_throat_is_cut_off_below_the_chin() -> None:
     crop = placed_crop()
     pose = Pose(np.eye(3, dtype=np.float32), 8.0, 0.005, np.array([170.0, 120.0], np.float32))
     chin = np.array([170.0, 180.0, -80.0])
-    column, row, depth = (to_volume(crop, chin[None])[0] / 2).astype(int)
+    column, row, depth = (replace(crop, middle_depth=0.0).to_volume(chin[None])[0] / 2).astype(int)
     above = above_chin(crop, pose, chin)
     assert above.shape == (100, 96, 96)
     assert above[depth, row, column]
@@ -185,25 +177,6 @@ def test_the_throat_is_cut_off_below_the_chin() -> None:
     assert not above[depth, row + 12, column]
     # The plane rises towards the nape.
     assert not above[depth + 40, row, column]
-
-
-def test_landmarks_of_the_mean_face_give_the_mean_face() -> None:
-    canonical = load_canonical()
-    turn = Rotation.from_euler("xyz", [80.0, 10.0, -20.0], degrees=True).as_matrix()
-    placed = 560.0 * canonical.multipie @ turn.T + [90.0, 80.0, 100.0]
-    expected = 560.0 * canonical.mediapipe @ turn.T + [90.0, 80.0, 100.0]
-    assert np.abs(points_from_landmarks(placed) - expected).max() < 0.01
-
-
-def test_landmarks_that_move_take_those_near_them_along() -> None:
-    canonical = load_canonical()
-    placed = 560.0 * canonical.multipie.astype(np.float64)
-    smile = placed.copy()
-    smile[48, 2] += 5.0
-    moved = points_from_landmarks(smile) - points_from_landmarks(placed)
-    away = np.linalg.norm(canonical.mediapipe - canonical.multipie[48], axis=1)
-    assert moved[away.argmin(), 2] > 2.0
-    assert np.abs(moved[away.argmax()]).max() < 1.0
 
 
 @pytest.fixture(scope="module")

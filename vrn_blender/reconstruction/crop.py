@@ -69,6 +69,24 @@ class Crop:
         depth = (points[:, 2:] - self.middle_depth) * self.scale + VOLUME_DEPTH / 2
         return np.concatenate([flat, depth], axis=1).astype(np.float32)
 
+    def to_photo(self, points: np.ndarray) -> np.ndarray:
+        """Volume-frame points in the photo frame: the inverse of ``to_volume``.
+
+        Parameters
+        ----------
+        points : (N, 3) float
+            Volume frame, voxels.
+
+        Returns
+        -------
+        (N, 3) float32
+            Photo frame, pixels (x, y, depth).
+        """
+        back = self.crop_to_photo
+        flat = points[:, :2] @ back[:, :2].T + back[:, 2]
+        depth = (points[:, 2:] - VOLUME_DEPTH / 2) / self.scale + self.middle_depth
+        return np.concatenate([flat, depth], axis=1).astype(np.float32)
+
 
 def face_placement(points: np.ndarray) -> tuple[np.ndarray, float]:
     """Where the crop of a face lies.

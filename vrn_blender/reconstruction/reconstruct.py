@@ -16,13 +16,14 @@ from PIL import Image
 
 from .align import align
 from .bundle import BUNDLE_NAME
-from .crop import Crop, crop_box, crop_face
+from .crop import Crop, crop_face
 from .errors import Cancelled, NoFaceError, PhotoError
-from .guidance import draw_guidance, no_guidance
+from .guidance import draw_guidance
 from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
 from .model_file import MODEL
-from .network import Network
+from .multitask import predict_from_box
+from .network import Network, Prediction
 from .photo import Photo, read_photo
 from .result import ALL_FACES, LARGEST_FACE, Head, Options
 from .surface import extract_surface
@@ -121,9 +122,7 @@ class Reconstructor:
     ) -> Head:
         with walk.station("network"):
             network = self._open_network(options.device)
-            crop = _crop(photo, face, options)
-            guidance = no_guidance() if face is None else draw_guidance(face, crop)
-            prediction = network.predict(crop, guidance)
+            crop, prediction = _predict(network, photo, face, options)
         with walk.station("surface"):
             surface = extract_surface(prediction.volume, smoothing=options.smoothing)
             landmarks = prediction.landmarks
@@ -271,8 +270,11 @@ def require_box(photo: Photo, box: tuple[float, float, float, float]) -> None:
         )
 
 
-def _crop(photo: Photo, face: Face | None, options: Options) -> Crop:
+def _predict(
+    network: Network, photo: Photo, face: Face | None, options: Options
+) -> tuple[Crop, Prediction]:
     if face is not None:
-        return crop_face(photo, face)
+        crop = crop_face(photo, face)
+        return crop, network.predict(crop, draw_guidance(face, crop))
     assert options.box is not None  # noqa: S101 - a face is missing only where a box was given
-    return crop_box(photo, options.box)
+    return predict_from_box(network, photo, options.box)
