@@ -28,7 +28,7 @@ from vrn_blender.reconstruction.model_file import MODEL
 from vrn_blender.reconstruction.network import CONTRACT
 
 from .decoder import TEMPLATE_BOX, Decoder
-from .networks import CHECKPOINT, Regressor, camera, place, sample_correction
+from .networks import CHECKPOINT, Regressor, camera, place
 
 # Occupancy falls from one to zero over three voxels, and linearly: marching cubes interpolates
 # linearly, so a curved ramp would show as contour lines, and eight bits still place the surface to
@@ -99,14 +99,13 @@ class Vrn(nn.Module):
         volume : (N, 200, 192, 192) uint8
         landmarks : (N, 68, 3)
         """
-        pose, shape, correction = self.regressor(image, guidance)
+        pose, shape = self.regressor(image, guidance)
         fields = self.decoder.fields(shape)
         rotation, scale, nearness, origin = camera(pose)
 
         # The way from the volume to the template is smooth, so it is computed for every fourth
         # voxel, and distances are looked up at every second; a smooth filter fills in between.
-        moved = self.lattice + correction.permute(0, 2, 3, 1)[:, None]
-        offset = moved - origin[:, None, None, None]
+        offset = self.lattice - origin[:, None, None, None]
         s, q = scale[:, :, None, None], nearness[:, :, None, None]
         z = offset[..., 2] / -s
         near = (1.0 - q * z) / s
@@ -126,8 +125,7 @@ class Vrn(nn.Module):
         occupancy = (0.5 + distance[:, 0] / RAMP).clamp(0.0, 1.0)
         volume = (occupancy * 255.0 + 0.5).to(torch.uint8)
 
-        landmarks = place(self.decoder.landmarks(shape).view(-1, 68, 3), pose)
-        return volume, landmarks - sample_correction(correction, landmarks)
+        return volume, place(self.decoder.landmarks(shape).view(-1, 68, 3), pose)
 
 
 def load_network(regressor: Path, decoder: Path) -> Vrn:

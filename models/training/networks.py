@@ -2,11 +2,11 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """The VRN that ships, in two parts that train apart and are exported as one graph.
 
-The *regressor* sees crop and guidance, and says how the head is posed, what shape it has, and how
-far each pixel is off. It looks twice more: at the places where its own estimate puts the head, what
-it sees there tells how far the estimate is off. The *decoder* turns a shape into a volume: a field
-that leads from each place of this head to the same place of a template head, whose signed distances
-are then looked up.
+The *regressor* sees crop and guidance, and says how the head is posed and what shape it has. Then
+it looks again, several times: at the places where its own estimate puts the head, what it sees
+there tells how far the estimate is off. The *decoder* turns a shape into a volume: a field that
+leads from each place of this head to the same place of a template head, whose signed distances are
+then looked up.
 """
 
 from __future__ import annotations
@@ -30,14 +30,10 @@ CHECKPOINT = Path(__file__).with_name("checkpoint.pt")
 NOMINAL_SCALE = 5.6
 NOMINAL_NEARNESS = 0.01
 
-# Farthest that the dense correction may move a pixel, in pixels: far enough for a lip or an
-# eyelid, too little to tear the surface.
-CORRECTION = 8.0
-
 # Places of the head that the regressor looks at again, what it reads at each, and how often.
 SITES = 256
 READINGS = 8
-LOOKS = 2
+LOOKS = 4
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ class Look(nn.Module):
 
 
 class Regressor(nn.Module):
-    """Crop and guidance to pose, shape and a dense correction.
+    """Crop and guidance to pose and shape.
 
     Parameters
     ----------
@@ -153,14 +149,13 @@ class Regressor(nn.Module):
         self.side24 = nn.Conv2d(c, 48, 1)
         self.up48 = _convolution(48, 32)
         self.side48 = nn.Conv2d(b, 32, 1)
-        self.correction = nn.Sequential(_convolution(32, 32), nn.Conv2d(32, 3, 1))
         self.sites = nn.Linear(coefficients, SITES * 3)
         self.looks = nn.ModuleList(Look(coefficients, 32) for _ in range(LOOKS))
-        for layer in (self.pose, self.shape, self.correction[-1]):
+        for layer in (self.pose, self.shape):
             nn.init.zeros_(layer.bias)
             nn.init.normal_(layer.weight, std=1e-3)
 
-    def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
         """Run the network.
 
         Parameters
@@ -175,15 +170,12 @@ class Regressor(nn.Module):
             Raw pose, see ``camera``.
         shape : (N, K)
             Weights of the head model's modes.
-        correction : (N, 3, 48, 48)
-            What to add to a place of the volume frame, in voxels, so that the posed head is right
-            there.
         """
-        estimates, correction = self.estimates(image, guidance)
-        return estimates[-1].pose, estimates[-1].shape, correction
+        last = self.estimates(image, guidance)[-1]
+        return last.pose, last.shape
 
-    def estimates(self, image: Tensor, guidance: Tensor) -> tuple[list[Estimate], Tensor]:
-        """Give the estimate after each look, the best one last, and the dense correction."""
+    def estimates(self, image: Tensor, guidance: Tensor) -> list[Estimate]:
+        """Give the estimate after each look, the best one last."""
         # Convolutions are exact enough in bfloat16, and training is twice as fast.
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.training):
             x48 = self.stage48(self.stem(torch.cat([image * 2 - 1, guidance], 1)))
@@ -194,7 +186,6 @@ class Regressor(nn.Module):
             up = functional.interpolate(self.up12(x6), scale_factor=2.0) + self.side12(x12)
             up = functional.interpolate(self.up24(up), scale_factor=2.0) + self.side24(x24)
             up = functional.interpolate(self.up48(up), scale_factor=2.0) + self.side48(x48)
-            correction = self.correction(up)
         hidden = self.hidden(squeezed.float().flatten(1))
         hidden = functional.relu(hidden + self.statistics(moments(guidance)))
         pose, shape = self.pose(hidden), self.shape(hidden)
@@ -205,7 +196,7 @@ class Regressor(nn.Module):
             pose, shape = estimates[-1].pose, estimates[-1].shape
             placed = place(self.sites(shape).view(-1, SITES, 3), pose).detach()
             estimates.append(look(features, placed, pose, shape))
-        return estimates, CORRECTION * torch.tanh(correction.float() / CORRECTION)
+        return estimates
 
 
 def moments(guidance: Tensor) -> Tensor:
@@ -299,22 +290,3 @@ def place(vertices: Tensor, pose: Tensor) -> Tensor:
     flat = origin[:, None, :2] + turned[..., :2] * near * turned.new_tensor([1.0, -1.0])
     depth = origin[:, None, 2:] - scale[:, :, None] * turned[..., 2:]
     return torch.cat([flat, depth], 2)
-
-
-def sample_correction(correction: Tensor, places: Tensor) -> Tensor:
-    """Look a dense correction up.
-
-    Parameters
-    ----------
-    correction : (N, 3, 48, 48)
-    places : (N, V, 3)
-        Volume frame, voxels; their depth does not matter.
-
-    Returns
-    -------
-    (N, V, 3)
-        Voxels.
-    """
-    grid = places[:, :, None, :2] / (CROP_SIZE / 2) - 1.0
-    found = functional.grid_sample(correction, grid, align_corners=False, padding_mode="border")
-    return found[..., 0].transpose(1, 2)

@@ -31,7 +31,7 @@ from vrn_blender.reconstruction.canonical import load_canonical, similarity
 from .correspond import to_head_frame
 from .data import Shards
 from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
-from .networks import CHECKPOINT, SITES, Estimate, Regressor, place, sample_correction
+from .networks import CHECKPOINT, SITES, Estimate, Regressor, place
 from .synthesise import MODEL_MIDDLE, loss_vertices
 
 BATCH = 32
@@ -113,7 +113,7 @@ def fit_sites(network: Regressor, truth: Truth, heads: int = 1000) -> None:
 
 
 def losses(
-    truth: Truth, estimates: list[Estimate], correction: Tensor, batch: dict[str, Tensor]
+    truth: Truth, estimates: list[Estimate], batch: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, float]]:
     """Training loss, and its parts for the log, in voxels and millimetres.
 
@@ -121,7 +121,6 @@ def losses(
     ----------
     truth : Truth
     estimates : list of Estimate
-    correction : (N, 3, 48, 48)
     batch : dict of str to Tensor
     """
     target_shape = truth.vertices(batch["coefficients"])
@@ -138,24 +137,14 @@ def losses(
         own = ((ours_shape - target_shape).abs() * weight).mean() * 10.0
         modes = ((estimate.shape - batch["coefficients"]) ** 2 * truth.size).mean() * 10.0
         # The last estimate is what counts; those before it have to lead there.
-        share = 1.0 if estimate is estimates[-1] else 0.4
+        share = 1.0 if estimate is estimates[-1] else 0.25
         total = total + share * (vertex + 0.5 * own + 0.5 * modes)
         if estimate.placed.shape[1]:
             away = estimate.placed - target[:, truth.sites]
             seen = 0.1 + shown[:, truth.sites]
             off = functional.smooth_l1_loss(estimate.offset, away, beta=0.5, reduction="none")
             total = total + 0.3 * (off * seen).sum() / seen.sum() / 3.0
-    wanted = (placed - target).detach()
-    mask = shown * weight
-    off = functional.smooth_l1_loss(
-        sample_correction(correction, target), wanted, beta=0.5, reduction="none"
-    )
-    dense = (off * mask).sum() / mask.sum() / 3.0
-    smooth = (correction[..., 1:] - correction[..., :-1]).square().mean()
-    smooth = smooth + (correction[..., 1:, :] - correction[..., :-1, :]).square().mean()
-    small = correction.square().mean()
-    total = total + dense + 0.02 * smooth + 0.002 * small
-    parts = {"loss": total, "loss_vertex": vertex, "loss_own": own, "loss_dense": dense}
+    parts = {"loss": total, "loss_vertex": vertex, "loss_own": own}
     return total, {name: value.item() for name, value in parts.items()}
 
 
@@ -184,35 +173,34 @@ def validate(
 ) -> dict[str, float]:
     """Error of the guided and unguided network, and of the mean head, on unseen photos.
 
-    ``posed`` is the guided network without its dense correction.
+    ``first`` is the guided network before it looks again.
 
     Every system is measured on the same photos: those where MediaPipe found the face.
     """
     network.eval()
     asked = loss_vertices(model)
     face = truth.face.cpu().numpy()
-    rows: dict[str, list[float]] = {"guided": [], "posed": [], "mean_head": [], "unguided": []}
+    rows: dict[str, list[float]] = {"guided": [], "first": [], "mean_head": [], "unguided": []}
     for guided in (1.0, 0.0):
         loader = DataLoader(Shards(folder, model, 0, validation=True, guided=guided), BATCH)
         for raw in loader:
             batch = _to(raw, device)
-            outputs = network(batch["image"], batch["guidance"])
+            first, *_, last = network.estimates(batch["image"], batch["guidance"])
             true = truth.project(truth.vertices(batch["coefficients"]), batch).cpu().numpy()
-            placed = place(truth.vertices(outputs[1]), outputs[0])
-            bent = placed - sample_correction(outputs[2], placed)
-            placed, bent = placed.cpu().numpy(), bent.cpu().numpy()
+            begun = place(truth.vertices(first.shape), first.pose).cpu().numpy()
+            placed = place(truth.vertices(last.shape), last.pose).cpu().numpy()
             points = batch["points"].cpu().numpy()
             for i in range(len(true)):
                 found = np.abs(points[i] - points[i, 0]).max() > 0
                 if not found:
                     continue
                 if guided:
-                    rows["posed"].append(face_error(placed[i], true[i], face))
-                    rows["guided"].append(face_error(bent[i], true[i], face))
+                    rows["first"].append(face_error(begun[i], true[i], face))
+                    rows["guided"].append(face_error(placed[i], true[i], face))
                     mean = mean_head_places(model, asked, points[i])
                     rows["mean_head"].append(face_error(mean, true[i], face))
                 else:
-                    rows["unguided"].append(face_error(bent[i], true[i], face))
+                    rows["unguided"].append(face_error(placed[i], true[i], face))
     network.train()
     return {name: float(np.mean(values)) for name, values in rows.items()}
 
@@ -248,9 +236,7 @@ def main() -> None:
     truth = Truth(model).to(device)
     network = Regressor(len(model.modes)).to(device, memory_format=torch.channels_last)
     if arguments.start.exists() and not arguments.from_scratch:
-        start = torch.load(arguments.start, map_location=device)["average"]
-        # A checkpoint from before the regressor looked twice lacks what the looks have learnt.
-        network.load_state_dict(start, strict=False)
+        network.load_state_dict(torch.load(arguments.start, map_location=device)["average"])
     fit_sites(network, truth)
     network.sites.requires_grad_(False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=arguments.rate, weight_decay=0.02)
@@ -277,8 +263,8 @@ def main() -> None:
         rate = arguments.rate * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))
         for group in optimiser.param_groups:
             group["lr"] = max(rate, arguments.rate * 1e-3)
-        estimates, correction = network.estimates(batch["image"], batch["guidance"])
-        total, parts = losses(truth, estimates, correction, batch)
+        estimates = network.estimates(batch["image"], batch["guidance"])
+        total, parts = losses(truth, estimates, batch)
         optimiser.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 2.0)

@@ -40,8 +40,8 @@ from vrn_blender.reconstruction.surface import extract_surface
 
 MODES = 7
 POSES = [
-    ((35, -10, 15), 5.2, 0.01, (90, 100), (0, 0, 0)),
-    ((-60, 20, -30), 5.9, 0.02, (101, 93), (3, -2, 4)),
+    ((35, -10, 15), 5.2, 0.01, (90, 100)),
+    ((-60, 20, -30), 5.9, 0.02, (101, 93)),
 ]
 
 
@@ -80,14 +80,14 @@ def surface_of_balls() -> Tensor:
     return torch.from_numpy((MODEL_MIDDLE + np.concatenate([one, two])).astype(np.float32))
 
 
-def regressor(pose: NDArray[np.float32], correction: tuple[float, float, float]) -> Regressor:
+def regressor(pose: NDArray[np.float32]) -> Regressor:
     """Give a regressor that says the same of every photo."""
     network = Regressor(MODES).eval()
     with torch.no_grad():
-        for layer in (network.pose, network.shape, network.correction[-1]):
-            layer.weight.zero_()
+        for layers in (network, *network.looks):
+            for layer in (layers.pose, layers.shape):
+                layer.weight.zero_()
         network.pose.bias.copy_(torch.from_numpy(pose))
-        network.correction[-1].bias.copy_(8 * torch.atanh(torch.tensor(correction) / 8))
     return network
 
 
@@ -158,25 +158,24 @@ def test_the_face_s_own_field_fades_out_at_the_border_of_its_box() -> None:
             assert not face.select(axis, end).any()
 
 
-@pytest.mark.parametrize(("angles", "scale", "nearness", "origin", "correction"), POSES)
+@pytest.mark.parametrize(("angles", "scale", "nearness", "origin"), POSES)
 def test_the_volume_is_the_template_where_the_pose_places_it(
     angles: tuple[float, float, float],
     scale: float,
     nearness: float,
     origin: tuple[float, float],
-    correction: tuple[float, float, float],
 ) -> None:
-    """What ``place`` does to a vertex, the volume undoes for a voxel, correction included."""
+    """What ``place`` does to a vertex, the volume undoes for a voxel."""
     rotation = Rotation.from_euler("yxz", angles, degrees=True).as_matrix()
     raw = raw_pose(rotation, scale, nearness, np.array(origin))
     decoder = still(Decoder(MODES, rank=3))
-    volume, landmarks = run(Vrn(regressor(raw, correction), decoder, balls()))
+    volume, landmarks = run(Vrn(regressor(raw), decoder, balls()))
     assert volume.shape == (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE)
     assert volume.dtype == np.uint8
     surface = extract_surface(volume, smoothing=0).vertices
 
     raw_batch = torch.from_numpy(raw)[None]
-    expected = place(surface_of_balls()[None], raw_batch)[0].numpy() - correction
+    expected = place(surface_of_balls()[None], raw_batch)[0].numpy()
     assert surface.min(axis=0) == pytest.approx(expected.min(axis=0), abs=0.3)
     assert surface.max(axis=0) == pytest.approx(expected.max(axis=0), abs=0.3)
     gap, _ = cKDTree(surface).query(expected)
@@ -184,7 +183,7 @@ def test_the_volume_is_the_template_where_the_pose_places_it(
 
     own = decoder.landmarks.bias.view(1, 68, 3)
     (placed,) = place(own, raw_batch).detach().numpy()
-    assert np.abs(landmarks - (placed - correction)).max() < 0.01
+    assert np.abs(landmarks - placed).max() < 0.01
 
 
 @pytest.mark.parametrize("count", [6, 48])
@@ -204,7 +203,7 @@ def test_doubling_keeps_constants_and_straight_lines(count: int) -> None:
 def test_the_volume_falls_softly_from_in_to_out() -> None:
     """Soft over a few voxels, so that eight bits place the surface between them."""
     raw = raw_pose(np.eye(3), 5.6, 0.002, np.array([96.0, 96.0]))
-    network = Vrn(regressor(raw, (0, 0, 0)), still(Decoder(MODES, 3)), balls())
+    network = Vrn(regressor(raw), still(Decoder(MODES, 3)), balls())
     volume, _ = run(network)
     assert volume[100, 96, 96] == 255
     assert volume[0].max() == 0

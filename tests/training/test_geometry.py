@@ -21,7 +21,6 @@ from models.training.networks import (
     NOMINAL_SCALE,
     camera,
     place,
-    sample_correction,
 )
 from models.training.studio import Pose
 from models.training.synthesise import MODEL_MIDDLE, loss_vertices, project_stored
@@ -115,14 +114,3 @@ def test_training_s_truth_is_the_stored_picture_s(model: HeadModel) -> None:
         vertices = model.shape(coefficients[i])[loss_vertices(model)]
         expected = project_stored(vertices, rotation[i], cameras[i])
         assert np.abs(ours[i] - expected).max() < 0.02
-
-
-def test_a_correction_is_looked_up_at_the_pixel_it_is_for() -> None:
-    """Each of the 48 x 48 cells is four pixels wide, its value at its middle."""
-    x, y = np.meshgrid(4 * np.arange(48) + 2, 4 * np.arange(48) + 2)
-    field = torch.from_numpy(np.stack([x, y, x + y])[None].astype(np.float32))
-    places = torch.tensor([[[10.0, 20.0, 5.0], [100.5, 33.25, 150.0], [-50.0, 400.0, 0.0]]])
-    (found,) = sample_correction(field, places)
-    assert found[0].tolist() == pytest.approx([10, 20, 30], abs=1e-3)
-    assert found[1].tolist() == pytest.approx([100.5, 33.25, 133.75], abs=1e-3)
-    assert found[2].tolist() == pytest.approx([2, 190, 192], abs=1e-3)
