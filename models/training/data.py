@@ -99,6 +99,7 @@ class Shards(IterableDataset):
         self.validation = validation
         self.guided = guided
         self.canonical = load_canonical()
+        self.model = model
         marks = landmark_vertices(model)
         self.neutral_marks, self.modes_at_marks = model.neutral[marks], model.modes[:, marks]
         self.mirror = mirror_modes(model)

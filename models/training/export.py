@@ -75,7 +75,7 @@ def double(grid: Tensor, matrices: tuple[Tensor, Tensor, Tensor]) -> Tensor:
 class Vrn(nn.Module):
     """The whole network: crop and guidance to occupancy volume and landmarks."""
 
-    def __init__(self, regressor: Regressor, decoder: Decoder, template: Tensor) -> None:
+    def __init__(self, regressor: nn.Module, decoder: Decoder, template: Tensor) -> None:
         super().__init__()
         self.regressor = regressor
         self.decoder = decoder

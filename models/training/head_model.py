@@ -158,6 +158,5 @@ def mirror_modes(model: HeadModel) -> np.ndarray:
     _, opposite = cKDTree(model.neutral).query(model.neutral[some] * (-1.0, 1.0, 1.0))
     ours = model.modes[:, some].reshape(len(model.modes), -1).astype(np.float64)
     turned = model.modes[:, opposite] * np.array([-1.0, 1.0, 1.0], dtype=np.float32)
-    ridge = 1e-6 * np.trace(ours @ ours.T) / len(ours) * np.eye(len(ours))
     flat = turned.reshape(len(turned), -1)
-    return np.linalg.solve(ours @ ours.T + ridge, ours @ flat.T).astype(np.float32)
+    return np.linalg.lstsq(ours.T, flat.T, rcond=None)[0].astype(np.float32)

@@ -35,6 +35,10 @@ SITES = 256
 READINGS = 8
 LOOKS = 4
 
+# Signs of the raw pose, and of the guidance's channels, of the mirror image.
+MIRROR_POSE = (1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0, -1.0, 1.0)
+MIRROR_GUIDANCE = (1.0, -1.0, 1.0, 1.0, 1.0)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -150,13 +154,14 @@ class Regressor(nn.Module):
         self.up48 = _convolution(48, 32)
         self.side48 = nn.Conv2d(b, 32, 1)
         self.sites = nn.Linear(coefficients, SITES * 3)
+        self.mirror = nn.Linear(coefficients, coefficients, bias=False)
         self.looks = nn.ModuleList(Look(coefficients, 32) for _ in range(LOOKS))
         for layer in (self.pose, self.shape):
             nn.init.zeros_(layer.bias)
             nn.init.normal_(layer.weight, std=1e-3)
 
     def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the network.
+        """Run the network on the photo and on its mirror image, and give the mean.
 
         Parameters
         ----------
@@ -171,8 +176,13 @@ class Regressor(nn.Module):
         shape : (N, K)
             Weights of the head model's modes.
         """
-        last = self.estimates(image, guidance)[-1]
-        return last.pose, last.shape
+        count = image.shape[0]
+        turned = guidance.flip(3) * guidance.new_tensor(MIRROR_GUIDANCE)[:, None, None]
+        images = torch.cat([image, image.flip(3)])
+        last = self.estimates(images, torch.cat([guidance, turned]))[-1]
+        pose = last.pose[count:] * last.pose.new_tensor(MIRROR_POSE)
+        shape = self.mirror(last.shape[count:])
+        return (last.pose[:count] + pose) / 2.0, (last.shape[:count] + shape) / 2.0
 
     def estimates(self, image: Tensor, guidance: Tensor) -> list[Estimate]:
         """Give the estimate after each look, the best one last."""

@@ -58,17 +58,7 @@ RATE, LOW_RATE = 1e-4, 1e-5
 LOWERED = 2 / 3
 """Share of the steps after which the rate falls."""
 
-FLIPPED = 0.2
 SAVED_EVERY = 100
-
-# Left and right change places in a mirror.
-MIRROR = np.array(
-    [
-        *(*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31),
-        *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
-        *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65),
-    ]
-)
 
 
 class Residual(nn.Module):
@@ -206,34 +196,17 @@ class Volumes(Shards):
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield samples: ``image``, ``guidance``, ``volume`` uint8, ``landmarks``."""
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([self.seed, info.id if info else 0, 1])
         for sample in super().__iter__():
             vertices = self.model.shape(sample["coefficients"])
             placed = project_stored(vertices, sample["rotation"], sample["camera"])
             size = (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE)
             solid = occupancy(placed, self.model.closed, size)
-            whole = {
+            yield {
                 "image": sample["image"],
                 "guidance": sample["guidance"],
                 "volume": (solid * 255.0 + 0.5).astype(np.uint8),
                 "landmarks": placed[self.model.landmarks],
             }
-            yield flip(whole) if rng.random() < FLIPPED else whole
-
-
-def flip(sample: Batch) -> Batch:
-    """Mirror a sample of ``Volumes``."""
-    guidance = sample["guidance"][:, :, ::-1].copy()
-    # The place in the mean face that a pixel shows changes sides too.
-    guidance[1] *= -1.0
-    landmarks = sample["landmarks"][MIRROR] * np.array([-1.0, 1.0, 1.0], dtype=np.float32)
-    return {
-        "image": sample["image"][:, ::-1].copy(),
-        "guidance": guidance,
-        "volume": sample["volume"][:, :, ::-1].copy(),
-        "landmarks": landmarks + np.array([CROP_SIZE, 0.0, 0.0], dtype=np.float32),
-    }
 
 
 def loss(outputs: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:

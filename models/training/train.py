@@ -30,7 +30,7 @@ from vrn_blender.reconstruction.canonical import load_canonical, similarity
 
 from .correspond import to_head_frame
 from .data import Shards
-from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
+from .head_model import DEFAULT_MODEL, HeadModel, load_head_model, mirror_modes
 from .networks import CHECKPOINT, SITES, Estimate, Regressor, place
 from .synthesise import MODEL_MIDDLE, loss_vertices
 
@@ -102,8 +102,9 @@ def spread_sites(model: HeadModel, asked: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def fit_sites(network: Regressor, truth: Truth, heads: int = 1000) -> None:
-    """Let the regressor know where its sites are: a linear layer, by least squares, then fixed."""
+def fit_fixed_layers(network: Regressor, truth: Truth, model: HeadModel, heads: int = 1000) -> None:
+    """Let the regressor know where its sites are and what a mirror does; both are linear."""
+    network.mirror.weight.copy_(torch.from_numpy(mirror_modes(model)))
     coefficients = torch.randn(heads, len(truth.size), device=truth.size.device)
     places = truth.vertices(coefficients)[:, truth.sites].flatten(1)
     known = torch.cat([coefficients, torch.ones_like(coefficients[:, :1])], 1)
@@ -173,6 +174,8 @@ def validate(
 ) -> dict[str, float]:
     """Error of the guided and unguided network, and of the mean head, on unseen photos.
 
+    The network sees each photo once, not its mirror image too.
+
     ``first`` is the guided network before it looks again.
 
     Every system is measured on the same photos: those where MediaPipe found the face.
@@ -237,8 +240,9 @@ def main() -> None:
     network = Regressor(len(model.modes)).to(device, memory_format=torch.channels_last)
     if arguments.start.exists() and not arguments.from_scratch:
         network.load_state_dict(torch.load(arguments.start, map_location=device)["average"])
-    fit_sites(network, truth)
+    fit_fixed_layers(network, truth, model)
     network.sites.requires_grad_(False)
+    network.mirror.requires_grad_(False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=arguments.rate, weight_decay=0.02)
     average = copy.deepcopy(network)
     spent, step = 0.0, 0

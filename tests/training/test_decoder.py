@@ -31,7 +31,7 @@ from models.training.decoder import (
 )
 from models.training.export import Vrn, doubling
 from models.training.head_model import HeadModel
-from models.training.networks import Regressor, place
+from models.training.networks import place
 from models.training.synthesise import MODEL_MIDDLE
 from tests.training.poses import raw_pose
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
@@ -80,15 +80,19 @@ def surface_of_balls() -> Tensor:
     return torch.from_numpy((MODEL_MIDDLE + np.concatenate([one, two])).astype(np.float32))
 
 
-def regressor(pose: NDArray[np.float32]) -> Regressor:
-    """Give a regressor that says the same of every photo."""
-    network = Regressor(MODES).eval()
-    with torch.no_grad():
-        for layers in (network, *network.looks):
-            for layer in (layers.pose, layers.shape):
-                layer.weight.zero_()
-        network.pose.bias.copy_(torch.from_numpy(pose))
-    return network
+class Constant(torch.nn.Module):
+    """A regressor that says the same of every photo."""
+
+    def __init__(self, pose: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.pose = torch.from_numpy(pose)[None]
+
+    def forward(
+        self, image: torch.Tensor, guidance: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give the pose and the mean shape."""
+        assert image.shape[2:] == guidance.shape[2:]
+        return self.pose, torch.zeros(1, MODES)
 
 
 def run(network: Vrn) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -169,7 +173,7 @@ def test_the_volume_is_the_template_where_the_pose_places_it(
     rotation = Rotation.from_euler("yxz", angles, degrees=True).as_matrix()
     raw = raw_pose(rotation, scale, nearness, np.array(origin))
     decoder = still(Decoder(MODES, rank=3))
-    volume, landmarks = run(Vrn(regressor(raw), decoder, balls()))
+    volume, landmarks = run(Vrn(Constant(raw), decoder, balls()))
     assert volume.shape == (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE)
     assert volume.dtype == np.uint8
     surface = extract_surface(volume, smoothing=0).vertices
@@ -203,7 +207,7 @@ def test_doubling_keeps_constants_and_straight_lines(count: int) -> None:
 def test_the_volume_falls_softly_from_in_to_out() -> None:
     """Soft over a few voxels, so that eight bits place the surface between them."""
     raw = raw_pose(np.eye(3), 5.6, 0.002, np.array([96.0, 96.0]))
-    network = Vrn(regressor(raw), still(Decoder(MODES, 3)), balls())
+    network = Vrn(Constant(raw), still(Decoder(MODES, 3)), balls())
     volume, _ = run(network)
     assert volume[100, 96, 96] == 255
     assert volume[0].max() == 0

@@ -22,22 +22,19 @@ from models.training.data import Batch
 from models.training.head_model import HeadModel
 from models.training.paper import (
     CELL,
-    MIRROR,
     NETWORKS,
     PaperNetwork,
     Volumes,
     describe,
     export,
-    flip,
     loss,
     read_landmarks,
     train,
 )
-from models.training.synthesise import STORED_SIZE, Sample, write_shard
+from models.training.synthesise import STORED_SIZE, Sample, loss_vertices, write_shard
 from tests.training import solids
-from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH, Crop
-from vrn_blender.reconstruction.guidance import CHANNELS, DEPTH_UNIT, draw_points, no_guidance
+from vrn_blender.reconstruction.guidance import CHANNELS, DEPTH_UNIT, no_guidance
 from vrn_blender.reconstruction.network import Network
 
 FEATURES = 16
@@ -52,7 +49,7 @@ def ball_head() -> HeadModel:
         modes=np.zeros((1, len(vertices), 3), np.float32),
         identities=1,
         expression_names=(),
-        parts={"face": (0, len(vertices))},
+        parts={"face": (0, 400), "head_and_neck": (400, len(vertices))},
         part_triangles={},
         closed=triangles,
         landmarks=np.linspace(0, len(vertices) - 1, 68).astype(np.int32),
@@ -70,7 +67,7 @@ def shards(tmp_path: Path) -> Path:
         camera=np.array([5.0, 0.01, STORED_SIZE / 2, STORED_SIZE / 2], np.float32),
         points=np.random.default_rng(0).normal(0.0, 30.0, (478, 3)).astype(np.float32) + 128.0,
         found=True,
-        shown=np.ones(8, bool),
+        shown=np.ones(len(loss_vertices(ball_head())), bool),
     )
     for number in range(3):
         write_shard(tmp_path / f"{number:05d}.npz", [sample, sample])
@@ -92,38 +89,6 @@ def test_the_target_is_the_closed_head_where_the_photo_shows_it(shards: Path) ->
     assert inside.sum() == pytest.approx(expected, rel=0.15)
     middle = (inside.sum((1, 2)) * depth).sum() / inside.sum()
     assert middle == pytest.approx(sample["landmarks"][:, 2].mean(), abs=2.0)
-
-
-def test_a_mirrored_sample_mirrored_again_is_itself(shards: Path) -> None:
-    sample = first_sample(shards)
-    sample["guidance"] = np.random.default_rng(1).random(sample["guidance"].shape, np.float32)
-    back = flip(flip(sample))
-    for key, value in sample.items():
-        assert np.allclose(back[key], value, atol=1e-4), key
-
-
-def test_a_mirrored_mean_face_is_the_mean_face() -> None:
-    canonical = load_canonical()
-    # Crown up, seen from the front: the subject's left is on the right.
-    view = np.array([[560.0, 0, 0], [0, 0, 560.0], [0, -560.0, 0]])
-    middle = np.array([CROP_SIZE / 2, CROP_SIZE / 2, VOLUME_DEPTH / 2])
-    guidance = draw_points(canonical.mediapipe @ view.T + middle, canonical)
-    landmarks = (canonical.multipie @ view.T + middle).astype(np.float32)
-    volume = np.zeros((2, 2, CROP_SIZE), np.uint8)
-    image = np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)
-    mirrored = flip(
-        {"image": image, "guidance": guidance, "volume": volume, "landmarks": landmarks}
-    )
-    assert np.abs(mirrored["landmarks"] - landmarks).max() < 1.0
-    both = (guidance[0] > 0) & (mirrored["guidance"][0] > 0)
-    assert both.sum() > 0.9 * (guidance[0] > 0).sum()
-    gap = np.abs(mirrored["guidance"] - guidance)[:, both]
-    assert np.median(gap, axis=1).max() < 0.05
-
-
-def test_every_landmark_has_its_mirror() -> None:
-    assert np.array_equal(np.sort(MIRROR), np.arange(68))
-    assert np.array_equal(MIRROR[MIRROR], np.arange(68))
 
 
 def test_landmarks_are_read_where_their_heat_is() -> None:
