@@ -55,7 +55,7 @@ def test_a_mirrored_photo_gives_the_mirrored_head(network: Regressor, model: Hea
         pose, shape = network(image, guidance)
         other_pose, other_shape = network(image.flip(3), turned)
     assert (pose * torch.tensor(MIRROR_POSE) - other_pose).abs().max() < 1e-4
-        gap = truth.vertices(network.mirror(shape)) - truth.vertices(other_shape)
+    gap = truth.vertices(network.mirror(shape)) - truth.vertices(other_shape)
     assert gap.abs().max() < 0.02
 
 
