@@ -50,7 +50,7 @@ from .baselines import FITS, Baselines, Fit
 from .decoder import SLOPE
 from .head_model import DEFAULT_MODEL, HeadModel, load_head_model
 from .measures import Truth, landmark_errors, measure, overlap
-from .pictures import SHEET_ROWS, Row, draw_curves, draw_sheet
+from .pictures import SHEET_ROWS, Row, draw_curves, draw_sheet, write_whole
 from .raster import occupancy, vertex_normals
 from .studio import Pose, Shot, Studio
 from .synthesise import MODEL_MIDDLE, mean_points
@@ -222,13 +222,16 @@ class Evaluation:
             for name, outcome in outcomes.items()
             if outcome is not None
         }
-        made = outcomes.get("guided") or unguided
+        made = outcomes.get("guided") or outcomes[FROM_BOX]
+        shown = "guided" if outcomes.get("guided") else FROM_BOX
+        error = measures[shown]["image"] if shown in measures else float("inf")
         row = Row(
             photo=shot.image,
             vertices=head if made is None else made.vertices,
             triangles=self.model.closed if made is None else made.triangles,
             facing=float(shot.pose.rotation[0, 2]),
-            title=f"{band} degrees" + ("" if face else ", no landmarks"),
+            title=f"{band} degrees, {error:.3f}" + ("" if face else ", no landmarks"),
+            error=error,
         )
         return Result(band, face is not None, measures), row
 
@@ -445,13 +448,6 @@ def _cell(row: dict[str, float], name: str, digits: int) -> str:
     return f"{row[name]:.{digits}f} ± {row[f'{name}_se']:.{digits}f}".rjust(17)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    part.replace(path)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -461,6 +457,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the table here")
     parser.add_argument("--curves", type=Path, help="draw cumulative error curves here, PNG")
     parser.add_argument("--sheet", type=Path, help="draw photos and their heads here, PNG")
+    parser.add_argument("--worst", type=Path, help="draw those with the largest errors here, PNG")
     parser.add_argument("--network", type=Path, default=MODEL)
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
@@ -479,11 +476,13 @@ def main() -> None:
     start = time.monotonic()
     results: list[Result] = []
     rows: list[Row] = []
+    worst: list[Row] = []
     for number in tqdm(range(arguments.heads), unit="head", disable=not os.isatty(2)):
         result, row = evaluation.evaluate(number)
         results.append(result)
         if len(rows) < SHEET_ROWS:
             rows.append(row)
+        worst = sorted([*worst, row], key=lambda other: -other.error)[:SHEET_ROWS]
     seconds = (time.monotonic() - start) / arguments.heads
     table = summarise(results)
     print("\n".join(lines(table)))
@@ -515,6 +514,8 @@ def main() -> None:
         write_whole(arguments.curves, draw_curves(by_band))
     if arguments.sheet:
         write_whole(arguments.sheet, draw_sheet(rows))
+    if arguments.worst:
+        write_whole(arguments.worst, draw_sheet(worst))
 
 
 def _counts(result: Result, band: str, system: str) -> bool:

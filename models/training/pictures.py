@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
-"""Pictures of an evaluation: cumulative error curves, and photos beside their heads."""
+"""Pictures of training and evaluation: curves, and photos beside their heads."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -38,6 +39,8 @@ class Row:
     facing : float
         Positive where the head looks to the right of the photo.
     title : str
+    error : float
+        Image-frame error; what the worst are sorted by.
     """
 
     photo: np.ndarray
@@ -45,6 +48,7 @@ class Row:
     triangles: np.ndarray
     facing: float
     title: str
+    error: float
 
 
 def draw_curves(errors: dict[str, dict[str, dict[str, list[float]]]]) -> bytes:
@@ -78,6 +82,35 @@ def draw_curves(errors: dict[str, dict[str, dict[str, list[float]]]]) -> bytes:
         axes[0, 0].legend(loc="lower right")
     for plot in axes[:, 0]:
         plot.set_ylabel("photos, %")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return file.getvalue()
+
+
+def draw_log(rows: list[dict[str, float]]) -> bytes:
+    """Errors on the validation photos by the photos seen in training.
+
+    Parameters
+    ----------
+    rows : list of dict of str to float
+        The lines of ``log.jsonl`` that ``train`` writes.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    plot = figure.subplots()
+    seen = [row["samples"] / 1000.0 for row in rows]
+    for system in ("guided", "unguided", "mean_head"):
+        plot.plot(seen, [row[system] for row in rows], marker=".", label=system)
+    plot.set(xlabel="photos seen, thousands", ylabel="error, outer interocular distances")
+    plot.set_ylim(bottom=0.0)
+    plot.grid(alpha=0.3)
+    plot.legend()
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     return file.getvalue()
@@ -148,3 +181,10 @@ def clay(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     light = np.clip(normals @ LIGHT, 0.0, 1.0) * 0.75 + 0.15 + 0.1 * np.clip(-normals[..., 2], 0, 1)
     grey = np.where(index < 0, 0.0, light * 254.0 + 1.0).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears whole."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    part.replace(path)

@@ -6,7 +6,7 @@
 
 Stops by itself, writes ``regressor.pt`` at every validation and resumes from it; a new run starts
 where the network that ships ended. The learning rate follows a cosine over the minutes.
-``log.jsonl`` beside it holds a line for each validation.
+``log.jsonl`` beside it holds a line for each validation, and ``log.png`` shows them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .correspond import to_head_frame
 from .data import Shards
 from .head_model import DEFAULT_MODEL, HeadModel, load_head_model, mirror_modes
 from .networks import CHECKPOINT, SITES, Estimate, Regressor, place
+from .pictures import draw_log, write_whole
 from .synthesise import MODEL_MIDDLE, loss_vertices
 
 BATCH = 32
@@ -208,6 +209,11 @@ def validate(
     return {name: float(np.mean(values)) for name, values in rows.items()}
 
 
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """Read the lines of ``log.jsonl``."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 def _to(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     out = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
     image = out["image"].permute(0, 3, 1, 2).float() / 255.0
@@ -292,6 +298,7 @@ def main() -> None:
             with (arguments.output / "log.jsonl").open("a") as log:
                 log.write(json.dumps(row) + "\n")
             tqdm.write(json.dumps(row))
+            write_whole(arguments.output / "log.png", draw_log(read_log(arguments.output)))
             clock = time.monotonic()
         if spent >= limit:
             break

@@ -28,7 +28,7 @@ from models.training.evaluate import (
 )
 from models.training.head_model import HeadModel
 from models.training.measures import Truth, landmark_errors, measure, overlap, split
-from models.training.pictures import Row, draw_curves, draw_sheet
+from models.training.pictures import Row, draw_curves, draw_log, draw_sheet
 from models.training.studio import Pose
 from tests.worker.stand_in_network import write_network
 from vrn_blender.reconstruction.canonical import load_canonical
@@ -283,6 +283,7 @@ def test_the_printed_table_names_every_system_and_what_is_missing() -> None:
 def test_pictures_are_pngs() -> None:
     vertices, triangles = ellipsoid(rows=12)
     photo = np.full((352, 352, 3), 90, np.uint8)
-    sheet = draw_sheet([Row(photo, vertices + 176.0, triangles, 0.1, "0-30 degrees")])
+    sheet = draw_sheet([Row(photo, vertices + 176.0, triangles, 0.1, "0-30 degrees", 0.03)])
     curves = draw_curves({"0-30": {"guided": {"image": [0.02, 0.03], "icp": [0.01, 0.02]}}})
-    assert sheet[:4] == curves[:4] == b"\x89PNG"
+    log = draw_log([{"samples": 1000.0, "guided": 0.1, "unguided": 0.2, "mean_head": 0.09}] * 2)
+    assert sheet[:4] == curves[:4] == log[:4] == b"\x89PNG"
