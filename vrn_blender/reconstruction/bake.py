@@ -51,7 +51,7 @@ BEHIND = 1.0
 # Nostrils and the corners of the mouth lie in crevices that neither side sees well. Their colour in
 # the photo is still the best there is, so what is as little hidden as this comes last but one.
 CREVICE_GRAZING, CREVICE_FACING = -0.3, 0.1
-CREVICE = 6.0
+CREVICE = 8.0
 
 # Shares of the head's width: how far inside the silhouette the photo may show background, and how
 # far from there it is faded in.
@@ -66,11 +66,45 @@ OUTSIDE = 0.04
 SEEN, MIRRORED = 255, 128
 """Values of `Texture.seen`."""
 
-HAIR_SEEN, HAIR_RIM = 0.1, 0.3
-"""How far scalp must be seen to tell the hair's colour, and which share of it does."""
+HAIR_RING = 0.12
+"""Share of the head's width from the silhouette within which the crown shows hair."""
+
+LEAST_HAIR = 0.2
+"""Share of that ring that must look unlike the face: less hair is none."""
+
+STRANDS = 0.2
+"""Greatest contrast of what is drawn in place of unseen hair."""
+
+LIGHT_DIFFERENCE = 0.5
+"""Natural logarithm by which the light of both sides may differ."""
 
 HAIR_PULL, SKIN_PULL = 0.02, 0.004
 """How soon unseen scalp comes to the colour of hair, and all else to that of skin."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the camera saw.
+
+    Attributes
+    ----------
+    grid : Grid
+        The mesh in the crop, `DEPTH_CELLS` cells a pixel.
+    inside : (H, W) float32
+        How deep in the silhouette each cell lies, as a share of the head's width.
+    head : (192, 192) float32
+        How far, 0..1, each pixel of the crop has the face's colours rather than the background's.
+    hair : (3,) float32 or None
+        Its colour, where there is any.
+    strands : float
+        Its contrast.
+    """
+
+    grid: Grid
+    inside: Array
+    head: Array
+    hair: Array | None
+    strands: float
 
 
 @dataclass(frozen=True)
@@ -148,8 +182,9 @@ def bake(
     atlas = draw(corners, faces, len(mesh.vertices), (side, side))
     normals = vertex_normals(mesh.vertices, faces)
     places = atlas.spread(mesh.vertices)
-    well, barely = _trust(photo, crop, mesh, faces, normals, atlas, places)
-    direct, other = _shares(well, barely)
+    view = _look(crop, mesh, faces)
+    well, barely = _trust(photo, crop, mesh, view, normals, atlas, places)
+    direct, other = _shares(well, barely, atlas.spread(1.0 - _regions(mesh, "neck")))
     picture = _take(photo, crop, mesh, places, size)
     if even_light:
         shading = _shading(picture, direct, mesh, normals)
@@ -161,8 +196,8 @@ def bake(
         reflection = _multiplied(reflection, ratio)
     known = direct + other
     small = _reduced(picture, side) * direct[..., None] + _reduced(reflection, side) * other[..., None]
-    fill = _fill(small / np.maximum(known, np.float32(1e-6))[..., None], known, mesh, faces, -normals[:, 2], atlas)
-
+    known_colours = small / np.maximum(known, np.float32(1e-6))[..., None]
+    fill = _fill(known_colours, known, mesh, faces, view, atlas)
     image = _laid_over(reflection, fill, other / np.maximum(1.0 - direct, np.float32(1e-6)))
     image = _laid_over(picture, image, direct)
     if symmetric:
@@ -252,61 +287,64 @@ def _regions(mesh: Mesh, *names: str) -> Array:
     return np.minimum(mesh.regions[:, columns].sum(axis=1), 1.0).astype(np.float32)
 
 
-def _shares(well: Array, barely: Array) -> tuple[Array, Array]:
+def _shares(well: Array, barely: Array, sided: Array) -> tuple[Array, Array]:
     """How much of each texel comes from the photo's own place and how much from the other side's.
 
     What the camera saw well goes first, then what it saw well on the other side, then what it
-    barely saw, and last what it barely saw on the other side.
+    barely saw, and last what it barely saw on the other side. Necks, ``sided`` of 0, take nothing
+    from the other side: collars and shadows are not symmetric.
     """
+    sided = np.clip(sided, 0.0, 1.0)
     direct = well
-    other = (1.0 - direct) * mirrored(well)
+    other = (1.0 - direct) * sided * mirrored(well)
     direct = direct + (1.0 - direct - other) * barely
-    other = other + (1.0 - direct - other) * mirrored(barely)
+    other = other + (1.0 - direct - other) * sided * mirrored(barely)
     return direct, other
+
+
+def _look(crop: Crop, mesh: Mesh, faces: NDArray[np.int32]) -> _View:
+    front = faces[_faces_camera(mesh.vertices, faces)]
+    cells = CROP_SIZE * DEPTH_CELLS
+    corners = mesh.vertices[front, :2].astype(np.float64) * DEPTH_CELLS
+    grid = draw(corners, front, len(mesh.vertices), (cells, cells), mesh.vertices[:, 2])
+    inside = cv2.distanceTransform(grid.covered.astype(np.uint8), cv2.DIST_L2, 5)
+    # The outermost cells have a depth of one, and part of them is background.
+    inside = (inside - 1.0) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
+    head = _head_mask(crop, mesh, grid, inside)
+    return _View(grid, inside, head, *_hair(crop, mesh, grid, inside, head))
 
 
 def _trust(
     photo: Photo,
     crop: Crop,
     mesh: Mesh,
-    faces: NDArray[np.int32],
+    view: _View,
     normals: Array,
     atlas: Grid,
     places: Array,
 ) -> tuple[Array, Array]:
     """How far, 0..1, the camera saw each texel well, and how far at least barely.
 
-    Where that is nowhere, everything is trusted.
+    Where it saw nothing well, everything is trusted.
     """
-    front = _faces_camera(mesh.vertices, faces)
-    cells = CROP_SIZE * DEPTH_CELLS
-    view = draw(
-        mesh.vertices[faces[front], :2].astype(np.float64) * DEPTH_CELLS,
-        faces[front],
-        len(mesh.vertices),
-        (cells, cells),
-        mesh.vertices[:, 2],
-    )
     x, y = places[..., 0], places[..., 1]
     cell = x * DEPTH_CELLS - 0.5, y * DEPTH_CELLS - 0.5
-    inside = cv2.distanceTransform(view.covered.astype(np.uint8), cv2.DIST_L2, 5)
-    # The outermost cells have a depth of one, and part of them is background.
-    inside = (inside - 1.0) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
-    trimmed = np.clip((_looked_up(inside, *cell) - TRIM) / FADE, 0.0, 1.0)
-
+    inside = _looked_up(view.inside, *cell)
     scalp = np.clip(atlas.spread(_regions(mesh, "scalp")), 0.0, 1.0)
-    head = _looked_up(_head_mask(crop, view, mesh, inside), x - 0.5, y - 0.5)
+    head = _looked_up(view.head, x - 0.5, y - 0.5)
+    trimmed = np.clip((inside - TRIM) / FADE, 0.0, 1.0)
     trimmed *= (scalp + (1.0 - scalp) * head) * _inside_photo(photo, crop, places)
 
     facing = np.clip(atlas.spread(-normals[:, 2]), -1.0, 1.0)
-    nearest = view.spread(mesh.vertices[:, 2])
-    nearest[~view.covered] = np.inf
     steep = np.sqrt(1.0 - facing**2) / np.maximum(facing, GRAZING)
+    nearest = view.grid.spread(mesh.vertices[:, 2])
+    nearest[~view.grid.covered] = np.inf
     hidden = places[..., 2] - _looked_up(_widened(nearest), *cell, cv2.INTER_NEAREST)
     visible = _feathered(hidden <= BEHIND + 1.5 * OCCLUDER * steep)
     well = trimmed * visible * _step(facing, GRAZING, FACING)
+
     hidden = places[..., 2] - _looked_up(nearest, *cell, cv2.INTER_NEAREST)
-    visible = _feathered(hidden <= CREVICE)
+    visible = _feathered(hidden <= CREVICE) * _step(inside, CORE, 2 * CORE)
     barely = trimmed * visible * _step(facing, CREVICE_GRAZING, CREVICE_FACING)
     if well.max() < 0.5:
         return np.ones_like(well), np.ones_like(well)
@@ -331,7 +369,7 @@ def _feathered(visible: NDArray[np.bool_]) -> Array:
     return np.asarray(cv2.blur(eroded, (reach, reach)), np.float32)
 
 
-def _head_mask(crop: Crop, view: Grid, mesh: Mesh, inside: Array) -> Array:
+def _head_mask(crop: Crop, mesh: Mesh, grid: Grid, inside: Array) -> Array:
     """How far, 0..1, each pixel of the crop has the face's colours rather than the background's.
 
     Near the silhouette and on the neck network and photo disagree, and collars are no skin.
@@ -341,22 +379,46 @@ def _head_mask(crop: Crop, view: Grid, mesh: Mesh, inside: Array) -> Array:
     .. [1] C. Rother, V. Kolmogorov and A. Blake, "GrabCut: interactive foreground extraction using
        iterated graph cuts", SIGGRAPH 2004.
     """
-    small = (CROP_SIZE, CROP_SIZE)
-    inside = cv2.resize(inside, small, interpolation=cv2.INTER_AREA)
-    covered = cv2.resize(view.covered.astype(np.float32), small, interpolation=cv2.INTER_AREA) > 0.5
-    outside = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 5)
-    width = float(np.ptp(mesh.vertices[:, 0]))
-    neck = cv2.resize(view.spread(_regions(mesh, "neck")), small, interpolation=cv2.INTER_AREA)
-    label = np.full(small, cv2.GC_PR_BGD, np.uint8)
-    label[(inside > CORE) & (neck < 0.1)] = cv2.GC_FGD
-    label[outside > OUTSIDE * width] = cv2.GC_BGD
-    if not ((label == cv2.GC_FGD).any() and (label == cv2.GC_BGD).any()):
-        return np.ones(small, np.float32)
+    outside = cv2.distanceTransform((~grid.covered).astype(np.uint8), cv2.DIST_L2, 5)
+    outside = _to_crop(outside) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
+    neck = _to_crop(grid.spread(_regions(mesh, "neck")))
+    label = np.full(outside.shape, cv2.GC_PR_BGD, np.uint8)
+    label[(_to_crop(inside) > CORE) & (neck < 0.1)] = cv2.GC_FGD
+    label[outside > OUTSIDE] = cv2.GC_BGD
+    core = label == cv2.GC_FGD
+    if not (core.any() and (label == cv2.GC_BGD).any()):
+        return np.ones(outside.shape, np.float32)
     cv2.setRNGSeed(0)
     models = np.zeros((2, 1, 65))
     cv2.grabCut(crop.rgb, label, None, models[0], models[1], 3, cv2.GC_INIT_WITH_MASK)
-    head = ((label == cv2.GC_FGD) | (label == cv2.GC_PR_FGD)).astype(np.float32)
-    return np.asarray(cv2.blur(cv2.erode(head, np.ones((3, 3), np.uint8)), (3, 3)), np.float32)
+    head = ((label == cv2.GC_FGD) | (label == cv2.GC_PR_FGD)).astype(np.uint8)
+    head = cv2.erode(head, np.ones((5, 5), np.uint8))
+    _, part = cv2.connectedComponents(head)
+    head = np.isin(part, np.unique(part[core & (head > 0)])).astype(np.float32)
+    return np.asarray(cv2.blur(head, (3, 3)), np.float32)
+
+
+def _hair(
+    crop: Crop, mesh: Mesh, grid: Grid, inside: Array, head: Array
+) -> tuple[Array | None, float]:
+    """Colour and contrast of the hair round the crown; a bald head has the face's colours there."""
+    depth = _to_crop(inside)
+    crown = (_to_crop(grid.spread(_regions(mesh, "scalp"))) > 0.5) & (depth > TRIM)
+    ring = crown & (depth < HAIR_RING)
+    hair = ring & (head < 0.5)
+    if np.count_nonzero(hair) <= LEAST_HAIR * np.count_nonzero(ring):
+        return None, 0.0
+    colour = np.median(crop.rgb[hair], axis=0).astype(np.float32)
+    bright = cv2.cvtColor(crop.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    detail = bright - cv2.GaussianBlur(bright, (0, 0), 2.0)
+    contrast = float(np.median(np.abs(detail[hair])) / (np.median(bright[hair]) + 8.0))
+    return colour, min(1.5 * contrast, STRANDS)
+
+
+def _to_crop(cells: Array) -> Array:
+    """Average cells down to pixels of the crop."""
+    small = (CROP_SIZE, CROP_SIZE)
+    return np.asarray(cv2.resize(cells, small, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _inside_photo(photo: Photo, crop: Crop, places: Array) -> Array:
@@ -452,9 +514,9 @@ def _likeness(picture: Array, direct: Array) -> Array:
     ours = cv2.GaussianBlur(picture * both[..., None], (0, 0), blur)
     floor = np.float32(1e-4)
     mean = ours / np.maximum(weight, floor)[..., None]
-    ratio = (mean + 8.0) / (mirrored(mean) + 8.0)
-    ratio = push_pull(np.log(ratio), both)
-    return np.exp(np.clip(cv2.GaussianBlur(ratio, (0, 0), blur / 4.0), -0.7, 0.7))
+    ratio = np.log((mean + 16.0) / (mirrored(mean) + 16.0))
+    ratio = cv2.GaussianBlur(push_pull(ratio, both), (0, 0), blur / 4.0)
+    return np.exp(np.clip(ratio, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE))
 
 
 def _shading(picture: NDArray[np.uint8], direct: Array, mesh: Mesh, normals: Array) -> Array:
@@ -491,28 +553,31 @@ def _fill(
     known: Array,
     mesh: Mesh,
     faces: NDArray[np.int32],
-    facing: Array,
+    view: _View,
     atlas: Grid,
 ) -> NDArray[np.uint8]:
     """Colours for what nobody saw, on the grid: scalp in the hair's colour, all else in skin's."""
     uv = _vertex_uv(mesh)
     seen, colour = np.clip(_at(known, uv), 0.0, 1.0) ** 2, _at(colours, uv)
     scalp = _regions(mesh, "scalp")
-    skin = _median(colour, seen * (1.0 - _regions(mesh, "scalp", "neck", "eyes", "brows", "lips")))
-    hair = _hair(colour, seen * (scalp > 0.9), facing)
+    other = _regions(mesh, "scalp", "neck", "eyes", "brows", "lips")
+    skin = _median(colour, seen * (1.0 - other))
+    hair = _median(colour, seen * scalp) if view.hair is None else view.hair
     guess = scalp[:, None] * hair + (1.0 - scalp[:, None]) * skin
     pull = (scalp * HAIR_PULL + (1.0 - scalp) * SKIN_PULL).astype(np.float32)
     filled = fill_surface(mesh.vertices, faces, colour, seen, guess, pull)
-    return np.clip(atlas.spread(filled).round(), 0, 255).astype(np.uint8)
+    smooth = atlas.spread(filled)
+    if view.strands > 0.0:
+        smooth *= 1.0 + view.strands * atlas.spread(scalp)[..., None] * _strands(len(smooth))
+    return np.clip(smooth.round(), 0, 255).astype(np.uint8)
 
 
-def _hair(colours: Array, weight: Array, facing: Array) -> Array:
-    """Colour of the scalp where it was seen least from the front: a forehead is scalp, too."""
-    chosen = np.flatnonzero(weight > HAIR_SEEN)
-    if not len(chosen):
-        return _median(colours, weight)
-    rim = chosen[facing[chosen] <= np.quantile(facing[chosen], HAIR_RIM)]
-    return np.asarray(np.median(colours[rim], axis=0), np.float32)
+def _strands(side: int) -> Array:
+    """Noise of unit contrast that is longer than wide, (side, side, 1): it needs no seam."""
+    noise = np.random.default_rng(0).standard_normal((side, side), np.float32)
+    scale = side / GRID_SIDE
+    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.0 * scale + 0.3, sigmaY=5.0 * scale + 0.3)
+    return np.asarray(noise / noise.std(), np.float32)[..., None]
 
 
 def _median(colours: Array, weight: Array) -> Array:
