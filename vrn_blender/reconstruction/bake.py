@@ -20,6 +20,7 @@ from .crop import CROP_SIZE, Crop
 from .fill import fill_surface, push_pull
 from .light import skin_shading
 from .mesh import REGIONS, Mesh
+from .normals import vertex_normals
 from .photo import Photo
 from .raster import Grid, draw, split_quads
 
@@ -48,6 +49,11 @@ GRAZING, FACING = 0.15, 0.4
 OCCLUDER = 1.5
 BEHIND = 1.0
 
+# Where the surface ends before one that lies so many voxels farther away, the photo may show that
+# one, or background in between, so many voxels before the end.
+LIMB_GAP = 8.0
+LIMB = 3.0
+
 # Nostrils and the corners of the mouth lie in crevices that neither side sees well. Their colour in
 # the photo is still the best there is, so what is as little hidden as this comes last but one.
 CREVICE_GRAZING, CREVICE_FACING = -0.3, 0.1
@@ -69,7 +75,7 @@ SEEN, MIRRORED = 255, 128
 HAIR_RING = 0.12
 """Share of the head's width from the silhouette within which the crown shows hair."""
 
-LEAST_HAIR = 0.2
+LEAST_HAIR = 0.1
 """Share of that ring that must look unlike the face: less hair is none."""
 
 STRANDS = 0.2
@@ -180,7 +186,7 @@ def bake(
     uv = split_quads(mesh.uv).astype(np.float64)
     corners = np.stack([uv[..., 0], 1.0 - uv[..., 1]], axis=-1) * side
     atlas = draw(corners, faces, len(mesh.vertices), (side, side))
-    normals = vertex_normals(mesh.vertices, faces)
+    normals = vertex_normals(mesh.vertices, mesh.faces)
     places = atlas.spread(mesh.vertices)
     view = _look(crop, mesh, faces)
     well, barely = _trust(photo, crop, mesh, view, normals, atlas, places)
@@ -238,30 +244,6 @@ def mirrored(picture: NDArray[Any]) -> NDArray[Any]:
     (S, S, ...) array
     """
     return np.ascontiguousarray(picture[:, ::-1])
-
-
-def vertex_normals(vertices: Array, faces: NDArray[np.int32]) -> Array:
-    """Area-weighted normals.
-
-    Parameters
-    ----------
-    vertices : (V, 3) float32
-    faces : (T, 3) int32
-
-    Returns
-    -------
-    (V, 3) float32
-        Unit length; pointing outwards if the faces do.
-    """
-    a, b, c = vertices[faces].astype(np.float64).transpose(1, 0, 2)
-    across = np.cross(b - a, c - a)
-    index = faces.ravel()
-    sums = np.stack(
-        [np.bincount(index, np.repeat(across[:, k], 3), len(vertices)) for k in range(3)], axis=1
-    )
-    return (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(
-        np.float32
-    )
 
 
 def _photo_pixels(crop: Crop, mesh: Mesh) -> float:
@@ -338,9 +320,14 @@ def _trust(
     facing = np.clip(atlas.spread(-normals[:, 2]), -1.0, 1.0)
     steep = np.sqrt(1.0 - facing**2) / np.maximum(facing, GRAZING)
     nearest = view.grid.spread(mesh.vertices[:, 2])
+    farthest = cv2.dilate(np.where(view.grid.covered, nearest, 0.0), _square(LIMB))
     nearest[~view.grid.covered] = np.inf
-    hidden = places[..., 2] - _looked_up(_widened(nearest), *cell, cv2.INTER_NEAREST)
-    visible = _feathered(hidden <= BEHIND + 1.5 * OCCLUDER * steep)
+    before = cv2.erode(nearest, _square(OCCLUDER))
+    hidden = places[..., 2] - _looked_up(before, *cell, cv2.INTER_NEAREST)
+    hides = _looked_up(farthest, *cell, cv2.INTER_NEAREST) - places[..., 2]
+    visible = _feathered(
+        (hidden <= BEHIND + 1.5 * OCCLUDER * steep) & (hides <= LIMB_GAP + 1.5 * LIMB * steep)
+    )
     well = trimmed * visible * _step(facing, GRAZING, FACING)
 
     hidden = places[..., 2] - _looked_up(nearest, *cell, cv2.INTER_NEAREST)
@@ -357,9 +344,10 @@ def _faces_camera(vertices: Array, faces: NDArray[np.int32]) -> NDArray[np.bool_
     return np.asarray(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] < 0.0)
 
 
-def _widened(nearest: Array) -> Array:
-    reach = 2 * round(OCCLUDER * DEPTH_CELLS) + 1
-    return np.asarray(cv2.erode(nearest, np.ones((reach, reach), np.uint8)), np.float32)
+def _square(reach: float) -> NDArray[np.uint8]:
+    """Neighbourhood of a cell, this many voxels each way."""
+    side = 2 * round(reach * DEPTH_CELLS) + 1
+    return np.ones((side, side), np.uint8)
 
 
 def _feathered(visible: NDArray[np.bool_]) -> Array:
@@ -405,7 +393,8 @@ def _hair(
     depth = _to_crop(inside)
     crown = (_to_crop(grid.spread(_regions(mesh, "scalp"))) > 0.5) & (depth > TRIM)
     ring = crown & (depth < HAIR_RING)
-    hair = ring & (head < 0.5)
+    # The mask was shrunk, and between it and the hair lies skin.
+    hair = ring & (cv2.dilate(head, np.ones((5, 5), np.uint8)) < 0.5)
     if np.count_nonzero(hair) <= LEAST_HAIR * np.count_nonzero(ring):
         return None, 0.0
     colour = np.median(crop.rgb[hair], axis=0).astype(np.float32)
