@@ -578,12 +578,12 @@ def _median(colours: Array, weight: Array) -> Array:
 def _made_symmetric(image: NDArray[np.uint8], direct: Array) -> NDArray[np.uint8]:
     half = direct.shape[1] // 2
     better = mirrored(image) if direct[:, half:].sum() > direct[:, :half].sum() else image
-    columns = np.arange(image.shape[1])
-    left = columns < image.shape[1] / 2
+    left = np.arange(image.shape[1]) < image.shape[1] / 2
     both = np.where(left[None, :, None], better, mirrored(better))
-    small, weight = _reduced(image, MATCH_SIDE), _reduced(direct, MATCH_SIDE) + np.float32(1e-3)
     blur = MATCH_SIDE / 32.0
-    light = cv2.GaussianBlur(small * weight[..., None], (0, 0), blur)
-    light = (light + mirrored(light)) / cv2.GaussianBlur(weight + mirrored(weight), (0, 0), blur)[..., None]
+    light = cv2.GaussianBlur(_reduced(image, MATCH_SIDE), (0, 0), blur)
     now = cv2.GaussianBlur(_reduced(both, MATCH_SIDE), (0, 0), blur)
-    return _multiplied(both, (light + 8.0) / (now + 8.0))
+    weight = cv2.GaussianBlur(_reduced(direct, MATCH_SIDE) + np.float32(0.01), (0, 0), blur)
+    share = (weight / (weight + mirrored(weight)))[..., None]
+    mean = share * light + (1.0 - share) * mirrored(light)
+    return _multiplied(both, (mean + 8.0) / (now + 8.0))

@@ -44,6 +44,10 @@ class Options:
         Passes of smoothing over the mesh; 0 keeps the surface as the network drew it.
     texture_size : int
         The longest side that the texture may have, in pixels.
+    even_light : bool
+        Take the photo's light out of the texture, so that the skin keeps its own colour.
+    symmetric : bool
+        Make both sides of the texture the same.
     device : str
         ``"auto"``, ``"cuda"`` or ``"cpu"``: where the network runs.
 
@@ -58,6 +62,8 @@ class Options:
     surface: str = DEFAULT_SURFACE
     smoothing: int = DEFAULT_SMOOTHING
     texture_size: int = DEFAULT_TEXTURE_SIZE
+    even_light: bool = False
+    symmetric: bool = False
     device: str = "auto"
 
     def __post_init__(self) -> None:
