@@ -201,10 +201,13 @@ def bake(
         ratio = _likeness(_reduced(picture, MATCH_SIDE), _reduced(well, MATCH_SIDE))
         reflection = _multiplied(reflection, ratio)
     known = direct + other
-    small = _reduced(picture, side) * direct[..., None] + _reduced(reflection, side) * other[..., None]
+    small = (
+        _reduced(picture, side) * direct[..., None] + _reduced(reflection, side) * other[..., None]
+    )
     known_colours = small / np.maximum(known, np.float32(1e-6))[..., None]
     fill = _fill(known_colours, known, mesh, faces, view, atlas)
-    image = _laid_over(reflection, fill, other / np.maximum(1.0 - direct, np.float32(1e-6)))
+    rest = np.maximum(1.0 - direct, np.float32(1e-6))
+    image = _laid_over(reflection, _enlarged(fill, size), other / rest)
     image = _laid_over(picture, image, direct)
     if symmetric:
         image = _made_symmetric(image, direct)
@@ -456,7 +459,9 @@ def _take(photo: Photo, crop: Crop, mesh: Mesh, places: Array, size: int) -> NDA
     matrix[:, 2] -= low * scale + 0.5
     x, y = np.moveaxis(places[..., :2] @ matrix[:, :2].T + matrix[:, 2], -1, 0)
     return np.asarray(
-        _looked_up(np.ascontiguousarray(part), _enlarged(x, size), _enlarged(y, size), cv2.INTER_CUBIC),
+        _looked_up(
+            np.ascontiguousarray(part), _enlarged(x, size), _enlarged(y, size), cv2.INTER_CUBIC
+        ),
         np.uint8,
     )
 
@@ -472,9 +477,7 @@ def _enlarged(picture: NDArray[Any], size: int) -> NDArray[Any]:
     if len(picture) == size:
         return picture
     return np.asarray(
-        cv2.resize(
-            np.ascontiguousarray(picture), (size, size), interpolation=cv2.INTER_LINEAR
-        )
+        cv2.resize(np.ascontiguousarray(picture), (size, size), interpolation=cv2.INTER_LINEAR)
     )
 
 
@@ -578,12 +581,17 @@ def _median(colours: Array, weight: Array) -> Array:
 def _made_symmetric(image: NDArray[np.uint8], direct: Array) -> NDArray[np.uint8]:
     half = direct.shape[1] // 2
     better = mirrored(image) if direct[:, half:].sum() > direct[:, :half].sum() else image
-    left = np.arange(image.shape[1]) < image.shape[1] / 2
-    both = np.where(left[None, :, None], better, mirrored(better))
+    both = _doubled(better)
     blur = MATCH_SIDE / 32.0
     light = cv2.GaussianBlur(_reduced(image, MATCH_SIDE), (0, 0), blur)
     now = cv2.GaussianBlur(_reduced(both, MATCH_SIDE), (0, 0), blur)
     weight = cv2.GaussianBlur(_reduced(direct, MATCH_SIDE) + np.float32(0.01), (0, 0), blur)
     share = (weight / (weight + mirrored(weight)))[..., None]
     mean = share * light + (1.0 - share) * mirrored(light)
-    return _multiplied(both, (mean + 8.0) / (now + 8.0))
+    return _doubled(_multiplied(both, (mean + 8.0) / (now + 8.0)))
+
+
+def _doubled(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Left half of an atlas and its mirror image."""
+    left = np.arange(image.shape[1]) < image.shape[1] / 2
+    return np.where(left[None, :, None], image, mirrored(image))

@@ -76,9 +76,7 @@ def _links(faces: NDArray[np.int32], count: int) -> csr_array:
     return links
 
 
-def push_pull(
-    values: NDArray[np.float32], weight: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def push_pull(values: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Fill what has no weight in a picture with values from around it.
 
     Averages over ever larger cells, each weighted, fill the finer cells that lack weight.

@@ -77,10 +77,10 @@ def normal_map(
     side = min(size, GRID_SIDE)
     faces, uv = split_quads(light_mesh.faces), split_quads(light_mesh.uv).astype(np.float64)
     normals = vertex_normals(light_mesh.vertices, light_mesh.faces)
-    welded, origin, tangents, signs = _tangents(light_mesh.vertices, faces, uv, normals)
+    welded, origin, towards_u, signs = tangents(light_mesh.vertices, faces, uv, normals)
     places = np.stack([uv[..., 0], 1.0 - uv[..., 1]], axis=-1) * side
     grid = draw(places, welded, len(origin), (side, side))
-    normal, tangent = _spread(grid, normals[origin]), _spread(grid, tangents)
+    normal, tangent = _spread(grid, normals[origin]), _spread(grid, towards_u)
     bitangent = _spread(grid, signs[:, None]).round() * np.cross(normal, tangent)
     wanted = _raw_normals(
         _spread(grid, light_mesh.vertices[origin]), _unit(normal), raw_vertices, raw_faces
@@ -124,10 +124,17 @@ def _summed(
     return np.stack([np.bincount(index.ravel(), flat[:, k], count) for k in range(3)], axis=1)
 
 
-def _tangents(
+def tangents(
     vertices: Array, faces: NDArray[np.int32], uv: NDArray[np.float64], normals: Array
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
-    """Tangents of what shares vertex, place in the atlas and handedness.
+    """Tangents of what shares vertex, place in the atlas and handedness, as MikkTSpace has them.
+
+    Parameters
+    ----------
+    vertices : (V, 3) float32
+    faces : (T, 3) int32
+    uv : (T, 3, 2) float64
+    normals : (V, 3) float32
 
     Returns
     -------
@@ -143,10 +150,10 @@ def _tangents(
     first, second = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
     area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
     sign = np.where(area < 0.0, -1.0, 1.0)
-    along = second[:, 1:] * (corners[:, 1] - corners[:, 0]) - first[:, 1:] * (
+    along: NDArray[np.float64] = second[:, 1:] * (corners[:, 1] - corners[:, 0]) - first[:, 1:] * (
         corners[:, 2] - corners[:, 0]
     )
-    along = _unit(along) * sign[:, None]
+    tangent: NDArray[np.float64] = _unit(along) * sign[:, None]
     key = np.concatenate(
         [
             faces.reshape(-1, 1),
@@ -165,9 +172,9 @@ def _tangents(
     forward = flat(np.roll(corners, -1, axis=1) - corners)
     backward = flat(np.roll(corners, 1, axis=1) - corners)
     angle = np.arccos(np.clip((forward * backward).sum(axis=-1), -1.0, 1.0))
-    share = flat(np.broadcast_to(along[:, None], corners.shape)) * angle[..., None]
-    tangents = _unit(_summed(welded, share, len(unique)))
-    return welded, unique[:, 0].astype(np.int32), tangents, unique[:, 3].astype(np.float64)
+    share = flat(np.broadcast_to(tangent[:, None], corners.shape)) * angle[..., None]
+    towards_u = _unit(_summed(welded, share, len(unique)))
+    return welded, unique[:, 0].astype(np.int32), towards_u, unique[:, 3].astype(np.float64)
 
 
 def _raw_normals(
@@ -176,7 +183,7 @@ def _raw_normals(
     raw_vertices: Array,
     raw_faces: NDArray[np.int32],
 ) -> NDArray[np.float64]:
-    """Normals of the raw surface where lines along the normals meet it."""
+    """Find the normals of the raw surface where lines along the normals meet it."""
     tree = cKDTree(raw_vertices)
     for _ in range(STEPS):
         _, nearest = tree.query(points, workers=-1)

@@ -142,9 +142,10 @@ def barycentric(
     area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
     inverse = 1.0 / np.where(np.abs(area) > 1e-12, area, np.inf)
     # Rows of this give the second and third coordinate of a point relative to the first corner.
-    rows = np.stack(
-        [edges[:, 1, 1], -edges[:, 1, 0], -edges[:, 0, 1], edges[:, 0, 0]], axis=1
-    ) * inverse[:, None]
+    rows = (
+        np.stack([edges[:, 1, 1], -edges[:, 1, 0], -edges[:, 0, 1], edges[:, 0, 0]], axis=1)
+        * inverse[:, None]
+    )
     x, y = (points - corners[triangles, 0]).T
     at = rows[triangles]
     second, third = at[:, 0] * x + at[:, 1] * y, at[:, 2] * x + at[:, 3] * y

@@ -44,12 +44,12 @@ class Options:
         Passes of smoothing over the mesh; 0 keeps the surface as the network drew it.
     texture_size : int
         The longest side that the texture may have, in pixels.
+    device : str
+        ``"auto"``, ``"cuda"`` or ``"cpu"``: where the network runs.
     even_light : bool
         Take the photo's light out of the texture, so that the skin keeps its own colour.
     symmetric : bool
         Make both sides of the texture the same.
-    device : str
-        ``"auto"``, ``"cuda"`` or ``"cpu"``: where the network runs.
 
     Raises
     ------
@@ -62,9 +62,9 @@ class Options:
     surface: str = DEFAULT_SURFACE
     smoothing: int = DEFAULT_SMOOTHING
     texture_size: int = DEFAULT_TEXTURE_SIZE
+    device: str = "auto"
     even_light: bool = False
     symmetric: bool = False
-    device: str = "auto"
 
     def __post_init__(self) -> None:
         numbered = self.face.isascii() and self.face.isdigit() and int(self.face) > 0
