@@ -46,6 +46,10 @@ class Options:
         The longest side that the texture may have, in pixels.
     device : str
         ``"auto"``, ``"cuda"`` or ``"cpu"``: where the network runs.
+    even_light : bool
+        Take the photo's light out of the texture, so that the skin keeps its own colour.
+    symmetric : bool
+        Make both sides of the texture the same.
 
     Raises
     ------
@@ -59,6 +63,8 @@ class Options:
     smoothing: int = DEFAULT_SMOOTHING
     texture_size: int = DEFAULT_TEXTURE_SIZE
     device: str = "auto"
+    even_light: bool = False
+    symmetric: bool = False
 
     def __post_init__(self) -> None:
         numbered = self.face.isascii() and self.face.isdigit() and int(self.face) > 0
