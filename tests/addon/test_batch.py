@@ -147,7 +147,9 @@ def test_a_folder_without_photos_is_a_failure(batch: Callable[..., int], tmp_pat
     [
         [],
         ["a.jpg", "--colour"],
-        ["a.jpg", "--format", "fbx"],
+        ["a.jpg", "--format", "dae"],
+        ["a.jpg", "--surface", "rough"],
+        ["a.jpg", "--landmarks", "70"],
         ["a.jpg", "--face", "prettiest"],
         ["a.jpg", "--face", "0"],
         ["a.jpg", "--smoothing", "-1"],

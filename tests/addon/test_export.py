@@ -13,6 +13,7 @@ import pytest
 
 from tests.worker.fake_worker import BOTTOM_COLOUR, RADIUS, TOP_COLOUR, make_head
 from vrn_blender.addon.batch import FORMATS
+from vrn_blender.addon.choices import SceneChoices
 from vrn_blender.addon.job import Made
 
 Maker = Callable[..., Made]
@@ -21,6 +22,8 @@ Importer = Callable[[Any, str], Any]
 IMPORTERS: dict[str, Importer] = {
     "blend": lambda bpy, path: bpy.ops.wm.open_mainfile(filepath=path),
     "glb": lambda bpy, path: bpy.ops.import_scene.gltf(filepath=path),
+    "fbx": lambda bpy, path: bpy.ops.import_scene.fbx(filepath=path),
+    "usd": lambda bpy, path: bpy.ops.wm.usd_import(filepath=path),
     "obj": lambda bpy, path: bpy.ops.wm.obj_import(filepath=path),
     "ply": lambda bpy, path: bpy.ops.wm.ply_import(filepath=path),
     "stl": lambda bpy, path: bpy.ops.wm.stl_import(filepath=path),
@@ -28,10 +31,10 @@ IMPORTERS: dict[str, Importer] = {
 NAME = "Анна K. 🙂"
 
 
-def written_and_read(bpy: Any, entry: Made, folder: Path, file_format: str) -> Any:
+def written_and_read(bpy: Any, entry: Made, folder: Path, file_format: str, **choices: Any) -> Any:
     from vrn_blender.addon.export import write_head
 
-    files = write_head(entry, folder, NAME, [file_format])
+    files = write_head(entry, folder, NAME, [file_format], SceneChoices(**choices))
     assert files[0] == folder / f"{NAME}.{file_format}"
     assert sorted(files) == sorted(folder.iterdir())
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -49,13 +52,14 @@ def corners(mesh_object: Any) -> Any:
 
 def texture_of(mesh_object: Any) -> Any:
     """Pixels (H, W, 4), the lowest row first, as Blender and UVs count them."""
-    nodes = mesh_object.data.materials[0].node_tree.nodes
-    image = next(node.image for node in nodes if node.type == "TEX_IMAGE")
+    from vrn_blender.addon.material import images_of
+
+    image = images_of(mesh_object.data.materials[0])["texture"]
     width, height = image.size
     return np.array(image.pixels[:]).reshape(height, width, 4)
 
 
-@pytest.mark.parametrize("file_format", ["blend", "glb", "obj"])
+@pytest.mark.parametrize("file_format", ["blend", "glb", "fbx", "usd", "obj"])
 def test_the_texture_is_upright(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
     head = written_and_read(bpy, made(), tmp_path, file_format)
     pixels = texture_of(head)
@@ -69,14 +73,14 @@ def test_the_texture_is_upright(bpy: Any, made: Maker, tmp_path: Path, file_form
     np.testing.assert_array_equal(seen[height < -0.02], [BOTTOM_COLOUR] * (height < -0.02).sum())
 
 
-@pytest.mark.parametrize("file_format", ["blend", "glb", "obj", "ply", "stl"])
+@pytest.mark.parametrize("file_format", ["blend", "glb", "obj", "ply", "stl"], SceneChoices())
 def test_the_size_is_kept(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
     head = written_and_read(bpy, made(), tmp_path, file_format)
     assert np.ptp(corners(head), axis=0) == pytest.approx([2 * RADIUS] * 3, rel=1e-4)
     assert len(head.data.polygons) == len(make_head().faces)
 
 
-@pytest.mark.parametrize("file_format", ["blend", "glb", "obj", "ply"])
+@pytest.mark.parametrize("file_format", ["blend", "glb", "fbx", "usd", "obj", "ply"])
 def test_the_texture_coordinates_are_kept(
     bpy: Any, made: Maker, tmp_path: Path, file_format: str
 ) -> None:
@@ -109,7 +113,7 @@ def test_the_picture_shows_the_head_upright(bpy: Any, made: Maker, tmp_path: Pat
 
     from vrn_blender.addon.export import write_head
 
-    (file,) = write_head(made(), tmp_path, NAME, ["png"])
+    (file,) = write_head(made(), tmp_path, NAME, ["png"], SceneChoices())
     pixels = np.asarray(Image.open(file).convert("RGB")).astype(int)
     height, width = pixels.shape[:2]
     above, below = pixels[height * 2 // 5, width // 2], pixels[height * 3 // 5, width // 2]
@@ -145,6 +149,6 @@ def test_a_failure_leaves_the_old_file_and_nothing_half(
     old.write_text("old", encoding="ascii")
     monkeypatch.setitem(export.WRITERS, "glb", fail)
     with pytest.raises(RuntimeError, match="no space left"):
-        export.write_head(made(), tmp_path, "face", ["glb"])
+        export.write_head(made(), tmp_path, "face", ["glb"], SceneChoices())
     assert old.read_text(encoding="ascii") == "old"
     assert list(tmp_path.iterdir()) == [old]

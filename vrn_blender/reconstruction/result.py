@@ -46,6 +46,8 @@ class Options:
         The longest side that the texture may have, in pixels.
     device : str
         ``"auto"``, ``"cuda"`` or ``"cpu"``: where the network runs.
+    photo : bool
+        Give the photo back with the head, as it was seen.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Options:
     smoothing: int = DEFAULT_SMOOTHING
     texture_size: int = DEFAULT_TEXTURE_SIZE
     device: str = "auto"
+    photo: bool = False
 
     def __post_init__(self) -> None:
         numbered = self.face.isascii() and self.face.isdigit() and int(self.face) > 0
@@ -136,6 +139,20 @@ class Head:
         What ran the network, as read back from the session, and why where that is not a GPU.
     seconds : dict of str to float
         How long each station took.
+    surface : str
+        One of `SURFACES`.
+    regions : ndarray of float32, shape (V, 11)
+        How far, 0..1, each vertex belongs to each of `mesh.REGIONS`; smooth at their borders.
+    raw_vertices : ndarray of float32, shape (W, 3), or None
+        For ``"sculpt"``: the surface as the network drew it, head frame.
+    raw_faces : ndarray of int32, shape (T, 3), or None
+        Its triangles.
+    seen_png : bytes or None
+        A PNG file as large as the texture or smaller, greyscale: white where the camera saw.
+    normal_png : bytes or None
+        For ``"light"``: the tangent-space normals of the raw surface as a PNG file, y up.
+    photo_jpeg : bytes or None
+        Where it was asked for: the whole photo, upright and sRGB, as a JPEG file.
     """
 
     name: str
@@ -149,3 +166,10 @@ class Head:
     camera: PhotoCamera
     device: str
     seconds: dict[str, float]
+    surface: str
+    regions: NDArray[np.float32]
+    raw_vertices: NDArray[np.float32] | None = None
+    raw_faces: NDArray[np.int32] | None = None
+    seen_png: bytes | None = None
+    normal_png: bytes | None = None
+    photo_jpeg: bytes | None = None
