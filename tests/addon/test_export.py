@@ -73,7 +73,7 @@ def test_the_texture_is_upright(bpy: Any, made: Maker, tmp_path: Path, file_form
     np.testing.assert_array_equal(seen[height < -0.02], [BOTTOM_COLOUR] * (height < -0.02).sum())
 
 
-@pytest.mark.parametrize("file_format", ["blend", "glb", "obj", "ply", "stl"], SceneChoices())
+@pytest.mark.parametrize("file_format", ["blend", "glb", "obj", "ply", "stl"])
 def test_the_size_is_kept(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
     head = written_and_read(bpy, made(), tmp_path, file_format)
     assert np.ptp(corners(head), axis=0) == pytest.approx([2 * RADIUS] * 3, rel=1e-4)
@@ -91,6 +91,79 @@ def test_the_texture_coordinates_are_kept(
         # PLY says nothing of axes, so Blender's own are kept.
         assert place[:, 2].max() == pytest.approx(RADIUS, rel=1e-4)
     np.testing.assert_allclose(uv, place[:, [0, 2]] / (2 * RADIUS) + 0.5, atol=1e-4)
+
+
+@pytest.mark.parametrize("file_format", ["blend", "glb", "fbx", "usd", "obj"])
+def test_the_normal_map_is_kept(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
+    from vrn_blender.addon.material import images_of
+
+    head = written_and_read(bpy, made(surface="light"), tmp_path, file_format)
+    images = images_of(head.data.materials[0])
+    assert set(images) >= {"texture", "normals"}
+    width, height = images["normals"].size
+    pixels = np.array(images["normals"].pixels[:]).reshape(height, width, 4)
+    np.testing.assert_allclose(pixels[..., :3] * 255, [[(128, 128, 255)] * 16] * 32, atol=0.5)
+    # An OBJ file does not say what a picture holds, and Blender does not guess.
+    space = "sRGB" if file_format == "obj" else "Non-Color"
+    assert images["normals"].colorspace_settings.name == space
+
+
+@pytest.mark.parametrize("file_format", ["glb", "fbx", "usd", "obj", "ply", "stl"])
+def test_multires_is_applied(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
+    entry = made(surface="sculpt")
+    head = written_and_read(bpy, entry, tmp_path, file_format)
+    assert not head.modifiers
+    sides = 1 if file_format in ("fbx", "usd", "obj", "ply") else 2
+    assert len(head.data.polygons) == sides * 16 * len(entry.head.faces)
+    distance = np.linalg.norm(corners(head), axis=1)
+    assert distance.max() > RADIUS + 0.0005
+
+
+def test_multires_stays_in_a_blend_file(bpy: Any, made: Maker, tmp_path: Path) -> None:
+    entry = made(surface="sculpt")
+    head = written_and_read(bpy, entry, tmp_path, "blend")
+    assert len(head.data.polygons) == len(entry.head.faces)
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    shown = head.evaluated_get(depsgraph).data
+    assert len(shown.polygons) == 16 * len(entry.head.faces)
+    assert max(vertex.co.length for vertex in shown.vertices) > RADIUS + 0.0005
+
+
+@pytest.mark.parametrize("file_format", ["blend", "glb", "fbx", "usd", "obj", "ply"])
+def test_vertex_colours_are_kept(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
+    head = written_and_read(bpy, made(), tmp_path, file_format, paint="vertex")
+    colours = head.data.color_attributes[0]
+    shown = np.array([entry.color_srgb[:3] for entry in colours.data]) * 255
+    if colours.domain == "CORNER":
+        height = corners(head)[:, 2]
+    else:
+        height = np.array([(head.matrix_world @ v.co).z for v in head.data.vertices])
+    above, below = height > 0.02, height < -0.02
+    np.testing.assert_allclose(shown[above], [TOP_COLOUR] * above.sum(), atol=2)
+    np.testing.assert_allclose(shown[below], [BOTTOM_COLOUR] * below.sum(), atol=2)
+
+
+@pytest.mark.parametrize("file_format", ["glb", "fbx", "usd"])
+def test_camera_and_landmarks_stay_out_of_other_formats(
+    bpy: Any, made: Maker, tmp_path: Path, file_format: str
+) -> None:
+    written_and_read(bpy, made(), tmp_path, file_format, camera=True, landmarks=68)
+    kinds = {entry.type for entry in bpy.context.scene.objects}
+    # USD's root comes back as an empty.
+    assert kinds - {"EMPTY"} == {"MESH"}
+    assert len(bpy.context.scene.objects) <= 2
+
+
+def test_a_blend_file_holds_the_camera_and_the_landmarks(
+    bpy: Any, made: Maker, tmp_path: Path
+) -> None:
+    written_and_read(bpy, made(), tmp_path, "blend", camera=True, landmarks=68)
+    scene = bpy.context.scene
+    assert sorted(entry.type for entry in scene.objects) == sorted(
+        [*["EMPTY"] * 68, "CAMERA", "MESH"]
+    )
+    (background,) = scene.camera.data.background_images
+    assert tuple(background.image.size) == (16, 32)
 
 
 def test_the_saved_file_shows_the_head(bpy: Any, made: Maker, tmp_path: Path) -> None:
@@ -124,9 +197,10 @@ def test_the_picture_shows_the_head_upright(bpy: Any, made: Maker, tmp_path: Pat
 def test_several_formats_come_from_one_head(bpy: Any, made: Maker, tmp_path: Path) -> None:
     from vrn_blender.addon.export import write_head
 
-    files = write_head(made(), tmp_path, "face", ["obj", "glb", "stl"])
-    names = sorted(file.name for file in files)
-    assert names == ["face.glb", "face.mtl", "face.obj", "face.stl", "face_texture.png"]
+    files = write_head(made(), tmp_path, "face", ["obj", "usd", "glb", "stl"], SceneChoices())
+    names = sorted({file.name for file in files})
+    expected = ["face.glb", "face.mtl", "face.obj", "face.stl", "face.usd"]
+    assert names == [*expected, "face_seen.png", "face_texture.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 

@@ -4,7 +4,7 @@
 
 A blend file holds what the button would have made, with Multires, camera and landmarks. The other
 formats hold the head alone, at full detail: they know no Multires, so it is applied. Their pictures
-lie inside a glb or fbx file, and beside an obj or usd file.
+lie inside a glb or fbx file, and beside an obj or usd file, with the mask of what was seen.
 """
 
 from __future__ import annotations
@@ -170,13 +170,17 @@ def _images_beside(head_object: bpy.types.Object, path: Path) -> Iterator[None]:
     kept = {}
     for name, image in images_of(head_object.data.materials[0]).items():
         beside = path.with_name(f"{path.stem}_{name}.png")
-        beside.write_bytes(image.packed_file.data)
-        kept[image] = image.filepath_raw
+        content = image.packed_file.data
+        beside.write_bytes(content)
+        kept[image] = image.filepath_raw, content
         image.filepath_raw = str(beside)
+        # The USD exporter writes packed images once more, into a folder.
+        image.unpack(method="REMOVE")
     try:
         yield
     finally:
-        for image, filepath in kept.items():
+        for image, (filepath, content) in kept.items():
+            image.pack(data=content, data_len=len(content))
             image.filepath_raw = filepath
 
 

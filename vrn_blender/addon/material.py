@@ -100,28 +100,30 @@ def paint_vertices(mesh: bpy.types.Mesh, head: Head) -> None:
 
 
 def images_of(material: bpy.types.Material) -> dict[str, bpy.types.Image]:
-    """Tell which images a head's material shows.
+    """Tell which images a head's material holds.
 
     Parameters
     ----------
     material : Material
-        One that `build_material` made.
+        One that `build_material` made, or what became of it in another file.
 
     Returns
     -------
     dict of str to Image
-        ``texture`` and ``normals``, those that there are; not the mask of what was seen.
+        ``texture``, ``normals`` and ``seen``, those that there are.
     """
-    principled = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
-    found = {}
-    for name, socket in (("texture", "Base Color"), ("normals", "Normal")):
-        for link in principled.inputs[socket].links:
-            node = link.from_node
-            if node.type == "NORMAL_MAP":
-                node = node.inputs["Color"].links[0].from_node
-            if node.type == "TEX_IMAGE":
-                found[name] = node.image
-    return found
+    nodes = material.node_tree.nodes
+    principled = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
+    found = {
+        "texture": _source(principled.inputs["Base Color"]),
+        "normals": _source(principled.inputs["Normal"]),
+        "seen": nodes.get(SEEN),
+    }
+    return {
+        name: node.image
+        for name, node in found.items()
+        if node is not None and node.type == "TEX_IMAGE"
+    }
 
 
 def pack_image(name: str, content: bytes, ending: str) -> bpy.types.Image:
@@ -146,6 +148,14 @@ def pack_image(name: str, content: bytes, ending: str) -> bpy.types.Image:
     image.source = "FILE"
     image.filepath_raw = f"//{name}.{ending}"
     return image
+
+
+def _source(socket: bpy.types.NodeSocket) -> bpy.types.Node | None:
+    """Give the node that a socket gets its value from, past one that makes normals of colour."""
+    if not socket.links:
+        return None
+    node = socket.links[0].from_node
+    return _source(node.inputs["Color"]) if node.type == "NORMAL_MAP" else node
 
 
 def _make_skin(principled: bpy.types.ShaderNode, scale: float) -> None:
