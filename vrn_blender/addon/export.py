@@ -114,8 +114,20 @@ def _write_fbx(_head_object: bpy.types.Object, path: Path) -> None:
 
 
 def _write_usd(head_object: bpy.types.Object, path: Path) -> None:
+    if not bpy.app.build_options.usd:
+        raise RuntimeError("this Blender was built without USD, so it writes no usd files")
+    known = bpy.ops.wm.usd_export.get_rna_type().properties
+    # Both leave pictures where they are; Blender 4.2 and 4.3 know only the second one.
+    modern = "export_textures_mode" in known
+    here = {"export_textures_mode": "KEEP"} if modern else {"export_textures": False}
     with _images_beside(head_object, path):
-        bpy.ops.wm.usd_export(filepath=str(path), selected_objects_only=True, export_textures=False)
+        bpy.ops.wm.usd_export(
+            filepath=str(path),
+            selected_objects_only=True,
+            # USD has no type for the stored landmarks, and Blender would warn of each.
+            export_custom_properties=False,
+            **here,
+        )
 
 
 def _write_obj(head_object: bpy.types.Object, path: Path) -> None:
