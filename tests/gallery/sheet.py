@@ -44,7 +44,7 @@ SIDES = (0.0, 40.0, 90.0)
 OTHER_SIDES = (-25.0, 35.0, 90.0)
 CLAY = (0.42, 0.39, 0.36, 1.0)
 INK = (0.02, 0.02, 0.02, 1.0)
-WIRE = 0.0003
+WIRE = 0.0004
 """Thickness of the drawn wires, metres."""
 
 

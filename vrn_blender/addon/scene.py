@@ -87,10 +87,7 @@ def add_heads(
     for entry in made:
         units = scale_of(entry.head, choices.unit_size, scene.unit_settings.scale_length)
         built = build_object(entry, units, choices.paint)
-        if entry.head.raw_vertices is not None and entry.head.raw_faces is not None:
-            raw = build_mesh("Raw", entry.head.raw_vertices, entry.head.raw_faces, units)
-            hold_detail(built, raw, units, scene)
-            bpy.data.meshes.remove(raw)
+        _hold_raw_detail(built, entry.head, units, scene)
         collection.objects.link(built)
         built.location = _clear_place(scene.cursor.location, built, taken)
         view_layer.update()
@@ -296,6 +293,17 @@ def _collection_of(scene: bpy.types.Scene) -> bpy.types.Collection:
     collection = bpy.data.collections.new(COLLECTION)
     scene.collection.children.link(collection)
     return collection
+
+
+def _hold_raw_detail(
+    built: bpy.types.Object, head: Head, scale: float, scene: bpy.types.Scene
+) -> None:
+    """Give a head for sculpting its Multires modifier; others are what they are."""
+    if head.surface != "sculpt" or head.raw_vertices is None or head.raw_faces is None:
+        return
+    raw = build_mesh("Raw", head.raw_vertices, head.raw_faces, scale)
+    hold_detail(built, raw, scale, scene)
+    bpy.data.meshes.remove(raw)
 
 
 def _landmarks_wanted(head_object: bpy.types.Object, count: int) -> NDArray[np.float64]:
