@@ -57,7 +57,8 @@ def made(bpy: Any) -> Callable[..., Any]:
     """Give what makes a ball that came from a photo."""
     from vrn_blender.addon.job import Made
 
-    def make(name: str = "ball", number: int = 1) -> Made:
-        return Made(make_head(name, number), Path(f"/photos/{name}.jpg"), 1.5)
+    def make(name: str = "ball", number: int = 1, surface: str = "raw") -> Made:
+        head = make_head(name, number, surface, photo=True)
+        return Made(head, Path(f"/photos/{name}.jpg"), 1.5)
 
     return make

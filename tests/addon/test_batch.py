@@ -127,6 +127,18 @@ def test_all_faces_get_files_of_their_own(batch: Callable[..., int], tmp_path: P
     assert files(tmp_path / "out") == ["summary.json", "two_face1.glb", "two_face2.glb"]
 
 
+def test_a_blend_file_holds_what_was_asked_for(
+    batch: Callable[..., int], bpy: Any, tmp_path: Path
+) -> None:
+    wanted = ("--surface", "sculpt", "--paint", "vertex", "--camera", "--landmarks", "68")
+    assert batch(tmp_path / "a.jpg", *wanted, formats=("blend",)) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out" / "a.blend"))
+    head = bpy.data.objects["a"]
+    assert [modifier.type for modifier in head.modifiers] == ["MULTIRES"]
+    assert len(head.data.color_attributes) == 1
+    assert sorted(child.type for child in head.children) == ["CAMERA", *["EMPTY"] * 68]
+
+
 def test_a_folder_stands_for_its_photos(batch: Callable[..., int], tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     (folder / "deeper").mkdir(parents=True)
@@ -147,7 +159,9 @@ def test_a_folder_without_photos_is_a_failure(batch: Callable[..., int], tmp_pat
     [
         [],
         ["a.jpg", "--colour"],
-        ["a.jpg", "--format", "fbx"],
+        ["a.jpg", "--format", "dae"],
+        ["a.jpg", "--surface", "rough"],
+        ["a.jpg", "--landmarks", "70"],
         ["a.jpg", "--face", "prettiest"],
         ["a.jpg", "--face", "0"],
         ["a.jpg", "--smoothing", "-1"],

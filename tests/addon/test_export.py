@@ -13,6 +13,7 @@ import pytest
 
 from tests.worker.fake_worker import BOTTOM_COLOUR, RADIUS, TOP_COLOUR, make_head
 from vrn_blender.addon.batch import FORMATS
+from vrn_blender.addon.choices import SceneChoices
 from vrn_blender.addon.job import Made
 
 Maker = Callable[..., Made]
@@ -21,6 +22,8 @@ Importer = Callable[[Any, str], Any]
 IMPORTERS: dict[str, Importer] = {
     "blend": lambda bpy, path: bpy.ops.wm.open_mainfile(filepath=path),
     "glb": lambda bpy, path: bpy.ops.import_scene.gltf(filepath=path),
+    "fbx": lambda bpy, path: bpy.ops.import_scene.fbx(filepath=path),
+    "usd": lambda bpy, path: bpy.ops.wm.usd_import(filepath=path),
     "obj": lambda bpy, path: bpy.ops.wm.obj_import(filepath=path),
     "ply": lambda bpy, path: bpy.ops.wm.ply_import(filepath=path),
     "stl": lambda bpy, path: bpy.ops.wm.stl_import(filepath=path),
@@ -28,10 +31,10 @@ IMPORTERS: dict[str, Importer] = {
 NAME = "Анна K. 🙂"
 
 
-def written_and_read(bpy: Any, entry: Made, folder: Path, file_format: str) -> Any:
+def written_and_read(bpy: Any, entry: Made, folder: Path, file_format: str, **choices: Any) -> Any:
     from vrn_blender.addon.export import write_head
 
-    files = write_head(entry, folder, NAME, [file_format])
+    files = write_head(entry, folder, NAME, [file_format], SceneChoices(**choices))
     assert files[0] == folder / f"{NAME}.{file_format}"
     assert sorted(files) == sorted(folder.iterdir())
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -49,13 +52,14 @@ def corners(mesh_object: Any) -> Any:
 
 def texture_of(mesh_object: Any) -> Any:
     """Pixels (H, W, 4), the lowest row first, as Blender and UVs count them."""
-    nodes = mesh_object.data.materials[0].node_tree.nodes
-    image = next(node.image for node in nodes if node.type == "TEX_IMAGE")
+    from vrn_blender.addon.material import images_of
+
+    image = images_of(mesh_object.data.materials[0])["texture"]
     width, height = image.size
     return np.array(image.pixels[:]).reshape(height, width, 4)
 
 
-@pytest.mark.parametrize("file_format", ["blend", "glb", "obj"])
+@pytest.mark.parametrize("file_format", ["blend", "glb", "fbx", "usd", "obj"])
 def test_the_texture_is_upright(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
     head = written_and_read(bpy, made(), tmp_path, file_format)
     pixels = texture_of(head)
@@ -76,7 +80,7 @@ def test_the_size_is_kept(bpy: Any, made: Maker, tmp_path: Path, file_format: st
     assert len(head.data.polygons) == len(make_head().faces)
 
 
-@pytest.mark.parametrize("file_format", ["blend", "glb", "obj", "ply"])
+@pytest.mark.parametrize("file_format", ["blend", "glb", "fbx", "usd", "obj", "ply"])
 def test_the_texture_coordinates_are_kept(
     bpy: Any, made: Maker, tmp_path: Path, file_format: str
 ) -> None:
@@ -87,6 +91,79 @@ def test_the_texture_coordinates_are_kept(
         # PLY says nothing of axes, so Blender's own are kept.
         assert place[:, 2].max() == pytest.approx(RADIUS, rel=1e-4)
     np.testing.assert_allclose(uv, place[:, [0, 2]] / (2 * RADIUS) + 0.5, atol=1e-4)
+
+
+@pytest.mark.parametrize("file_format", ["blend", "glb", "fbx", "usd", "obj"])
+def test_the_normal_map_is_kept(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
+    from vrn_blender.addon.material import images_of
+
+    head = written_and_read(bpy, made(surface="light"), tmp_path, file_format)
+    images = images_of(head.data.materials[0])
+    assert set(images) >= {"texture", "normals"}
+    width, height = images["normals"].size
+    pixels = np.array(images["normals"].pixels[:]).reshape(height, width, 4)
+    np.testing.assert_allclose(pixels[..., :3] * 255, [[(128, 128, 255)] * 16] * 32, atol=0.5)
+    # An OBJ file does not say what a picture holds, and Blender does not guess.
+    space = "sRGB" if file_format == "obj" else "Non-Color"
+    assert images["normals"].colorspace_settings.name == space
+
+
+@pytest.mark.parametrize("file_format", ["glb", "fbx", "usd", "obj", "ply", "stl"])
+def test_multires_is_applied(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
+    entry = made(surface="sculpt")
+    head = written_and_read(bpy, entry, tmp_path, file_format)
+    assert not head.modifiers
+    sides = 1 if file_format in ("fbx", "usd", "obj", "ply") else 2
+    assert len(head.data.polygons) == sides * 16 * len(entry.head.faces)
+    distance = np.linalg.norm(corners(head), axis=1)
+    assert distance.max() > RADIUS + 0.0005
+
+
+def test_multires_stays_in_a_blend_file(bpy: Any, made: Maker, tmp_path: Path) -> None:
+    entry = made(surface="sculpt")
+    head = written_and_read(bpy, entry, tmp_path, "blend")
+    assert len(head.data.polygons) == len(entry.head.faces)
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    shown = head.evaluated_get(depsgraph).data
+    assert len(shown.polygons) == 16 * len(entry.head.faces)
+    assert max(vertex.co.length for vertex in shown.vertices) > RADIUS + 0.0005
+
+
+@pytest.mark.parametrize("file_format", ["blend", "glb", "fbx", "usd", "obj", "ply"])
+def test_vertex_colours_are_kept(bpy: Any, made: Maker, tmp_path: Path, file_format: str) -> None:
+    head = written_and_read(bpy, made(), tmp_path, file_format, paint="vertex")
+    colours = head.data.color_attributes[0]
+    shown = np.array([entry.color_srgb[:3] for entry in colours.data]) * 255
+    if colours.domain == "CORNER":
+        height = corners(head)[:, 2]
+    else:
+        height = np.array([(head.matrix_world @ v.co).z for v in head.data.vertices])
+    above, below = height > 0.02, height < -0.02
+    np.testing.assert_allclose(shown[above], [TOP_COLOUR] * above.sum(), atol=2)
+    np.testing.assert_allclose(shown[below], [BOTTOM_COLOUR] * below.sum(), atol=2)
+
+
+@pytest.mark.parametrize("file_format", ["glb", "fbx", "usd"])
+def test_camera_and_landmarks_stay_out_of_other_formats(
+    bpy: Any, made: Maker, tmp_path: Path, file_format: str
+) -> None:
+    written_and_read(bpy, made(), tmp_path, file_format, camera=True, landmarks=68)
+    kinds = {entry.type for entry in bpy.context.scene.objects}
+    # USD's root comes back as an empty.
+    assert kinds - {"EMPTY"} == {"MESH"}
+    assert len(bpy.context.scene.objects) <= 2
+
+
+def test_a_blend_file_holds_the_camera_and_the_landmarks(
+    bpy: Any, made: Maker, tmp_path: Path
+) -> None:
+    written_and_read(bpy, made(), tmp_path, "blend", camera=True, landmarks=68)
+    scene = bpy.context.scene
+    assert sorted(entry.type for entry in scene.objects) == sorted(
+        [*["EMPTY"] * 68, "CAMERA", "MESH"]
+    )
+    (background,) = scene.camera.data.background_images
+    assert tuple(background.image.size) == (16, 32)
 
 
 def test_the_saved_file_shows_the_head(bpy: Any, made: Maker, tmp_path: Path) -> None:
@@ -109,7 +186,7 @@ def test_the_picture_shows_the_head_upright(bpy: Any, made: Maker, tmp_path: Pat
 
     from vrn_blender.addon.export import write_head
 
-    (file,) = write_head(made(), tmp_path, NAME, ["png"])
+    (file,) = write_head(made(), tmp_path, NAME, ["png"], SceneChoices())
     pixels = np.asarray(Image.open(file).convert("RGB")).astype(int)
     height, width = pixels.shape[:2]
     above, below = pixels[height * 2 // 5, width // 2], pixels[height * 3 // 5, width // 2]
@@ -120,9 +197,10 @@ def test_the_picture_shows_the_head_upright(bpy: Any, made: Maker, tmp_path: Pat
 def test_several_formats_come_from_one_head(bpy: Any, made: Maker, tmp_path: Path) -> None:
     from vrn_blender.addon.export import write_head
 
-    files = write_head(made(), tmp_path, "face", ["obj", "glb", "stl"])
-    names = sorted(file.name for file in files)
-    assert names == ["face.glb", "face.mtl", "face.obj", "face.stl", "face_texture.png"]
+    files = write_head(made(), tmp_path, "face", ["obj", "usd", "glb", "stl"], SceneChoices())
+    names = sorted({file.name for file in files})
+    expected = ["face.glb", "face.mtl", "face.obj", "face.stl", "face.usd"]
+    assert names == [*expected, "face_seen.png", "face_texture.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
@@ -145,6 +223,6 @@ def test_a_failure_leaves_the_old_file_and_nothing_half(
     old.write_text("old", encoding="ascii")
     monkeypatch.setitem(export.WRITERS, "glb", fail)
     with pytest.raises(RuntimeError, match="no space left"):
-        export.write_head(made(), tmp_path, "face", ["glb"])
+        export.write_head(made(), tmp_path, "face", ["glb"], SceneChoices())
     assert old.read_text(encoding="ascii") == "old"
     assert list(tmp_path.iterdir()) == [old]

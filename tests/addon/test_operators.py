@@ -92,6 +92,22 @@ def test_one_undo_step_takes_the_head_away_and_redo_brings_it_back(
     assert addon.data.images["a"].packed_file is not None
 
 
+def test_one_undo_step_takes_all_that_a_head_brings_along(addon: Any, tmp_path: Path) -> None:
+    addon.ops.ed.undo_push(message="before")
+    before = everything(addon)
+    choices = {"surface": "SCULPT", "camera": True, "landmarks": "68"}
+    photo = str(tmp_path / "a.jpg")
+    addon.ops.vrn.face_from_photo("EXEC_DEFAULT", True, filepath=photo, **choices)
+    after = everything(addon)
+    kinds = sorted(child.type for child in addon.data.objects["a"].children)
+    assert kinds == ["CAMERA", *["EMPTY"] * 68]
+    addon.ops.ed.undo()
+    assert everything(addon) == before
+    addon.ops.ed.redo()
+    assert everything(addon) == after
+    assert addon.data.objects["a"].modifiers[0].total_levels == 2
+
+
 def test_edit_mode_is_left(addon: Any, tmp_path: Path) -> None:
     addon.ops.object.mode_set(mode="EDIT")
     addon.ops.vrn.face_from_photo(filepath=str(tmp_path / "a.jpg"))

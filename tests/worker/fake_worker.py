@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from vrn_blender.reconstruction.mesh import REGIONS
 from vrn_blender.reconstruction.result import Head, PhotoCamera
 from vrn_blender.worker import protocol
 from vrn_blender.worker.client import Settings
@@ -25,8 +27,44 @@ FRONT = ((1.0, 0, 0, 0), (0, 0, -1.0, -1.0), (0, 1.0, 0, 0), (0, 0, 0, 1.0))
 TOP_COLOUR, BOTTOM_COLOUR = (220, 40, 30), (20, 60, 200)
 
 
-def make_head(name: str = "ball", number: int = 1) -> Head:
-    """Make a ball of 20 cm whose upper half is red and whose lower half is blue."""
+def make_head(
+    name: str = "ball", number: int = 1, surface: str = "raw", *, photo: bool = False
+) -> Head:
+    """Make a ball of 20 cm whose upper half is red and whose lower half is blue.
+
+    It is made of triangles; for ``"sculpt"`` of quads that a bumpy ball gives the detail; for
+    ``"light"`` of quads with a normal map of even light blue.
+    """
+    points, faces = triangle_ball() if surface == "raw" else quad_ball(4)
+    colours = np.empty((32, 16, 3), np.uint8)
+    colours[:16], colours[16:] = TOP_COLOUR, BOTTOM_COLOUR
+    normals = np.full((32, 16, 3), (128, 128, 255), np.uint8)
+    raw_points, raw_quads = quad_ball(16)
+    return Head(
+        name=name,
+        vertices=points,
+        faces=faces,
+        uv=(points[:, [0, 2]] / (2 * RADIUS) + 0.5)[faces],
+        texture_png=picture(colours, "PNG"),
+        landmarks=np.linspace(-RADIUS, RADIUS, 68 * 3, dtype=np.float32).reshape(68, 3),
+        face_landmarks=np.zeros((478, 3), np.float32) if number == 1 else None,
+        face_number=number,
+        camera=PhotoCamera(np.array(FRONT), 16, 32, 2 * RADIUS / 16),
+        device="CPU",
+        seconds={"photo": 0.25, "network": 0.5},
+        surface=surface,
+        regions=np.stack([np.clip(-points[:, 1] / RADIUS, 0, 1)] * len(REGIONS), axis=1)
+        * (np.array(REGIONS) != "ears"),
+        raw_vertices=bumpy(raw_points) if surface == "sculpt" else None,
+        raw_faces=raw_quads[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3) if surface == "sculpt" else None,
+        seen_png=picture(colours[:, :, 0], "PNG"),
+        normal_png=picture(normals, "PNG") if surface == "light" else None,
+        photo_jpeg=picture(colours, "JPEG") if photo else None,
+    )
+
+
+def triangle_ball() -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Give the vertices and the triangles of a ball."""
     rings, segments = 8, 16
     polar = np.linspace(0, np.pi, rings + 1)[1:-1]
     around = np.arange(segments) * 2 * np.pi / segments
@@ -49,24 +87,38 @@ def make_head(name: str = "ball", number: int = 1) -> Head:
             faces += [(a, a + segments, b), (b, a + segments, b + segments)]
         last = (rings - 2) * segments
         faces += [(bottom, last + after, last + segment)]
-    picture = np.empty((32, 16, 3), np.uint8)
-    picture[:16], picture[16:] = TOP_COLOUR, BOTTOM_COLOUR
-    png = io.BytesIO()
-    Image.fromarray(picture).save(png, "PNG")
-    landmarks = np.linspace(-RADIUS, RADIUS, 68 * 3, dtype=np.float32).reshape(68, 3)
-    return Head(
-        name=name,
-        vertices=points.astype(np.float32),
-        faces=np.array(faces, np.int32),
-        uv=(points[:, [0, 2]] / (2 * RADIUS) + 0.5).astype(np.float32)[np.array(faces)],
-        texture_png=png.getvalue(),
-        landmarks=landmarks,
-        face_landmarks=np.zeros((478, 3), np.float32) if number == 1 else None,
-        face_number=number,
-        camera=PhotoCamera(np.array(FRONT), 16, 32, 2 * RADIUS / 16),
-        device="CPU",
-        seconds={"photo": 0.25, "network": 0.5},
-    )
+    return points.astype(np.float32), np.array(faces, np.int32)
+
+
+def quad_ball(cells: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Give the vertices and the quads of a ball that was a cube of so many cells an edge."""
+    low = np.arange(cells)
+    u, v = (grid.ravel() for grid in np.meshgrid(low, low))
+    corners = []
+    for axis in range(3):
+        for level in (0, cells):
+            square = np.empty((len(u), 4, 3), int)
+            square[..., axis] = level
+            square[..., (axis + 1) % 3] = np.stack([u, u + 1, u + 1, u], axis=1)
+            square[..., (axis + 2) % 3] = np.stack([v, v, v + 1, v + 1], axis=1)
+            corners.append(square if level else square[:, ::-1])
+    places, faces = np.unique(np.concatenate(corners).reshape(-1, 3), axis=0, return_inverse=True)
+    directions = places - cells / 2
+    points = RADIUS * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    return points.astype(np.float32), faces.reshape(-1, 4).astype(np.int32)
+
+
+def bumpy(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give a ball bumps of a millimetre."""
+    waves = np.sin(points / RADIUS * 8).prod(axis=1, keepdims=True)
+    return (points * (1 + 0.01 * waves)).astype(np.float32)
+
+
+def picture(pixels: NDArray[np.uint8], kind: str) -> bytes:
+    """Give the picture file of pixels."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
 
 
 def fake_command(settings: Settings, folder: Path) -> list[str]:
@@ -126,11 +178,13 @@ def main() -> None:
         elif name == "faceless":
             say({"type": "error", "message": "No face was found in faceless; use another photo."})
         else:
-            count = 2 if request["options"]["face"] == "all" else 1
+            options = protocol.options_from_json(request["options"])
+            count = 2 if options.face == "all" else 1
             files = []
             for face in range(1, count + 1):
                 files.append(f"{number}-{face}.npz")
-                protocol.save_head(folder / files[-1], make_head(name, face))
+                head = make_head(name, face, options.surface, photo=options.photo)
+                protocol.save_head(folder / files[-1], head)
             say({"type": "heads", "files": files})
 
 

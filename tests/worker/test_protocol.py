@@ -15,9 +15,10 @@ from vrn_blender.reconstruction.result import Options, PhotoCamera
 from vrn_blender.worker import protocol
 
 
+@pytest.mark.parametrize("surface", ["raw", "sculpt", "light"])
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_head_comes_back_as_it_went(tmp_path: Path, number: int) -> None:
-    head = make_head("Лицо 🙂", number)
+def test_a_head_comes_back_as_it_went(tmp_path: Path, number: int, surface: str) -> None:
+    head = make_head("Лицо 🙂", number, surface, photo=number == 1)
     protocol.save_head(tmp_path / "head.npz", head)
     loaded = protocol.load_head(tmp_path / "head.npz")
     for field in fields(head):
@@ -57,7 +58,7 @@ def test_what_is_no_message_is_refused(line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [Options(), Options("all", (1.5, 2.0, 30.0, 40.0), "sculpt", 3, 1024, "cpu")]
+    "options", [Options(), Options("all", (1.5, 2.0, 30.0, 40.0), "sculpt", 3, 1024, "cpu", True)]
 )
 def test_options_come_back_as_they_went(options: Options) -> None:
     line = protocol.encode({"type": "x", "options": protocol.options_to_json(options)})

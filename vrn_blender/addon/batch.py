@@ -23,19 +23,22 @@ from ..reconstruction.errors import ReconstructionError
 from ..reconstruction.model_file import MODEL
 from ..reconstruction.result import (
     DEFAULT_SMOOTHING,
+    DEFAULT_SURFACE,
     DEFAULT_TEXTURE_SIZE,
     DEVICES,
     LARGEST_FACE,
+    SURFACES,
     Options,
 )
 from ..worker.client import Client, Settings
+from .choices import LANDMARK_COUNTS, PAINTS, TEXTURE, SceneChoices
 from .job import PhotoJob
 from .photos import SUFFIXES, photos_in, unique_names
 
 if TYPE_CHECKING:
     from .job import Made
 
-FORMATS = ("blend", "glb", "obj", "ply", "stl", "png")
+FORMATS = ("blend", "glb", "fbx", "usd", "obj", "ply", "stl", "png")
 DEFAULT_FORMATS = ("blend", "glb", "png")
 SUMMARY = "summary.json"
 
@@ -213,6 +216,13 @@ def build_parser(program: str, *, with_sample: bool) -> argparse.ArgumentParser:
         help="where the face is, in pixels of the photo, if it is not found by itself",
     )
     parser.add_argument(
+        "--surface",
+        choices=SURFACES,
+        default=DEFAULT_SURFACE,
+        help="raw, as the network drew it; sculpt, even quads, in a blend file with Multires; "
+        "light, few quads with a normal map (default: %(default)s)",
+    )
+    parser.add_argument(
         "--smoothing",
         type=int,
         default=DEFAULT_SMOOTHING,
@@ -227,10 +237,28 @@ def build_parser(program: str, *, with_sample: bool) -> argparse.ArgumentParser:
         help="the longest side of the texture (default: %(default)s)",
     )
     parser.add_argument(
+        "--paint",
+        choices=PAINTS,
+        default=TEXTURE,
+        help="a texture, or a colour per vertex and no picture (default: %(default)s)",
+    )
+    parser.add_argument(
         "--size",
         choices=("true", "unit"),
         default="true",
         help="true to life in metres, or one unit high (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--camera",
+        action="store_true",
+        help="add to blend files the camera that sees the head as the photo does",
+    )
+    parser.add_argument(
+        "--landmarks",
+        type=int,
+        choices=LANDMARK_COUNTS,
+        default=0,
+        help="add to blend files an empty at each of so many landmarks (default: %(default)s)",
     )
     parser.add_argument(
         "--device",
@@ -255,9 +283,11 @@ def _options(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Opt
         return Options(
             face=chosen.face.lower(),
             box=tuple(chosen.box) if chosen.box else None,
+            surface=chosen.surface,
             smoothing=chosen.smoothing,
             texture_size=chosen.texture_size,
             device=chosen.device,
+            photo=chosen.camera,
         )
     except ReconstructionError as error:
         parser.error(str(error))
@@ -276,7 +306,13 @@ def _run(chosen: argparse.Namespace, options: Options, client: Client) -> int:
     if todo:
         # While the worker loads its libraries, this process loads Blender's.
         client.start()
-        batch.run(todo, names, _blender_writer(output, formats, chosen.size))
+        choices = SceneChoices(
+            unit_size=chosen.size == "unit",
+            paint=chosen.paint,
+            camera=chosen.camera,
+            landmarks=chosen.landmarks,
+        )
+        batch.run(todo, names, _blender_writer(output, formats, choices))
     failed = [record for record in batch.records if record.state != "done"]
     write_summary(output, batch.records)
     _say_how_it_went(batch.records, failed, output)
@@ -577,12 +613,12 @@ def write_summary(output: Path, records: Sequence[Record]) -> None:
         raise ReconstructionError(_why_not_written(error)) from error
 
 
-def _blender_writer(output: Path, formats: Sequence[str], size: str) -> Writer:
+def _blender_writer(output: Path, formats: Sequence[str], choices: SceneChoices) -> Writer:
     # Imported here because it takes a second, which a wrong command line need not wait for.
     from . import export
 
     def write(made: Made, name: str) -> list[Path]:
-        return export.write_head(made, output, name, formats, unit_size=size == "unit")
+        return export.write_head(made, output, name, formats, choices)
 
     return write
 

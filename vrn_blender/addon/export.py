@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
-"""A head becomes files, by Blender's own exporters; each file appears whole or not at all."""
+"""A head becomes files, by Blender's own exporters; each file appears whole or not at all.
+
+A blend file holds what the button would have made, with Multires, camera and landmarks. The other
+formats hold the head alone, at full detail: they know no Multires, so it is applied. Their pictures
+lie inside a glb or fbx file, and beside an obj or usd file, with the mask of what was seen.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,9 @@ from pathlib import Path
 import bpy
 from mathutils import Euler, Vector
 
+from .choices import SceneChoices
 from .job import Made
+from .material import images_of
 from .scene import add_heads
 
 _FRONT = Euler((1.45, 0.0, 0.45))
@@ -23,7 +30,7 @@ _FRONT = Euler((1.45, 0.0, 0.45))
 
 
 def write_head(
-    made: Made, folder: Path, name: str, formats: Sequence[str], *, unit_size: bool = False
+    made: Made, folder: Path, name: str, formats: Sequence[str], choices: SceneChoices
 ) -> list[Path]:
     """Write a head in each of the formats; the open file is replaced by one with this head alone.
 
@@ -37,13 +44,13 @@ def write_head(
         Their name without the ending.
     formats : sequence of str
         Some of `batch.FORMATS`; ``png`` is a rendered picture.
-    unit_size : bool
-        Make the head one unit high instead of true to size.
+    choices : SceneChoices
+        What becomes of the head in the scene.
 
     Returns
     -------
     list of Path
-        The files, in the order of the formats; an OBJ file has a material and a texture with it.
+        The files, in the order of the formats; what belongs to an OBJ or a USD file follows it.
 
     Raises
     ------
@@ -54,7 +61,7 @@ def write_head(
     """
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene, view_layer = bpy.context.scene, bpy.context.view_layer
-    head_object = add_heads(scene, view_layer, [made], unit_size=unit_size)[0]
+    head_object = add_heads(scene, view_layer, [made], choices)[0]
     written = []
     # The picture comes last, because its camera and lamps belong in none of the other files.
     for file_format in sorted(formats, key=list(WRITERS).index):
@@ -87,26 +94,55 @@ def _write_blend(head_object: bpy.types.Object, path: Path) -> None:
 
 
 def _write_glb(_head_object: bpy.types.Object, path: Path) -> None:
-    bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLB")
+    bpy.ops.export_scene.gltf(
+        filepath=str(path), export_format="GLB", use_selection=True, export_apply=True
+    )
     # The exporter leaves its arrays behind in reference cycles, hundreds of megabytes in a batch.
     gc.collect()
 
 
+def _write_fbx(_head_object: bpy.types.Object, path: Path) -> None:
+    bpy.ops.export_scene.fbx(
+        filepath=str(path),
+        use_selection=True,
+        # In centimetres, as most other programs take FBX to be, but without a scale on the object.
+        apply_scale_options="FBX_SCALE_UNITS",
+        colors_type="SRGB",
+        path_mode="COPY",
+        embed_textures=True,
+    )
+
+
+def _write_usd(head_object: bpy.types.Object, path: Path) -> None:
+    if not bpy.app.build_options.usd:
+        raise RuntimeError("this Blender was built without USD, so it writes no usd files")
+    known = bpy.ops.wm.usd_export.get_rna_type().properties
+    # Both leave pictures where they are; Blender 4.2 and 4.3 know only the second one.
+    modern = "export_textures_mode" in known
+    here = {"export_textures_mode": "KEEP"} if modern else {"export_textures": False}
+    with _images_beside(head_object, path):
+        bpy.ops.wm.usd_export(
+            filepath=str(path),
+            selected_objects_only=True,
+            # USD has no type for the stored landmarks, and Blender would warn of each.
+            export_custom_properties=False,
+            **here,
+        )
+
+
 def _write_obj(head_object: bpy.types.Object, path: Path) -> None:
-    # Blender does not write packed images beside an OBJ file.
-    image = _image_of(head_object)
-    texture = path.with_name(f"{path.stem}_texture.png")
-    texture.write_bytes(image.packed_file.data)
-    image.filepath_raw = f"//{texture.name}"
-    bpy.ops.wm.obj_export(filepath=str(path), path_mode="STRIP")
+    with _images_beside(head_object, path):
+        bpy.ops.wm.obj_export(
+            filepath=str(path), export_selected_objects=True, export_colors=True, path_mode="STRIP"
+        )
 
 
 def _write_ply(_head_object: bpy.types.Object, path: Path) -> None:
-    bpy.ops.wm.ply_export(filepath=str(path), export_uv=True)
+    bpy.ops.wm.ply_export(filepath=str(path), export_selected_objects=True, export_uv=True)
 
 
 def _write_stl(_head_object: bpy.types.Object, path: Path) -> None:
-    bpy.ops.wm.stl_export(filepath=str(path))
+    bpy.ops.wm.stl_export(filepath=str(path), export_selected_objects=True)
 
 
 def _write_png(head_object: bpy.types.Object, path: Path) -> None:
@@ -131,6 +167,8 @@ def _write_png(head_object: bpy.types.Object, path: Path) -> None:
 WRITERS: dict[str, Callable[[bpy.types.Object, Path], None]] = {
     "blend": _write_blend,
     "glb": _write_glb,
+    "fbx": _write_fbx,
+    "usd": _write_usd,
     "obj": _write_obj,
     "ply": _write_ply,
     "stl": _write_stl,
@@ -138,9 +176,24 @@ WRITERS: dict[str, Callable[[bpy.types.Object, Path], None]] = {
 }
 
 
-def _image_of(head_object: bpy.types.Object) -> bpy.types.Image:
-    nodes = head_object.data.materials[0].node_tree.nodes
-    return next(node.image for node in nodes if node.type == "TEX_IMAGE")
+@contextmanager
+def _images_beside(head_object: bpy.types.Object, path: Path) -> Iterator[None]:
+    """Write a head's images beside a file that cannot hold them, and name them for the exporter."""
+    kept = {}
+    for name, image in images_of(head_object.data.materials[0]).items():
+        beside = path.with_name(f"{path.stem}_{name}.png")
+        content = image.packed_file.data
+        beside.write_bytes(content)
+        kept[image] = image.filepath_raw, content
+        image.filepath_raw = str(beside)
+        # The USD exporter writes packed images once more, into a folder.
+        image.unpack(method="REMOVE")
+    try:
+        yield
+    finally:
+        for image, (filepath, content) in kept.items():
+            image.pack(data=content, data_len=len(content))
+            image.filepath_raw = filepath
 
 
 def _size_of(head_object: bpy.types.Object) -> tuple[Vector, float]:

@@ -19,7 +19,7 @@ from ..reconstruction.errors import ReconstructionError
 from ..reconstruction.model_file import read_model
 from .job import DownloadJob, Job, PhotoJob
 from .preferences import PACKAGE, preferences_of, user_folder, worker_settings
-from .properties import DEVICE_ITEMS, FaceOptions, chosen_photos, to_options
+from .properties import DEVICE_ITEMS, FaceOptions, chosen_photos, to_options, to_scene_choices
 from .scene import add_heads, show_heads
 from .session import session_of
 
@@ -233,7 +233,7 @@ class VRN_OT_face_from_photo(FaceOptions, Watching):
             return {"CANCELLED"}
         if context.mode != "OBJECT":
             bpy.ops.object.mode_set(mode="OBJECT")
-        add_heads(context.scene, context.view_layer, made, unit_size=self.size == "UNIT")
+        add_heads(context.scene, context.view_layer, made, to_scene_choices(self))
         show_heads(context)
         for entry in made:
             head = entry.head

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ..reconstruction.result import (
     ALL_FACES,
     DEFAULT_SMOOTHING,
+    DEFAULT_SURFACE,
     DEFAULT_TEXTURE_SIZE,
     LARGEST_FACE,
     Options,
 )
+from .choices import SceneChoices
 
 DEVICE_ITEMS = (
     ("AUTO", "Automatic", "The graphics card where it works, otherwise the processor"),
@@ -24,6 +26,20 @@ DEVICE_ITEMS = (
 SIZE_ITEMS = (
     ("TRUE", "True Size", "As large as a real head, about 25 cm, measured by the eyes"),
     ("UNIT", "One Unit High", "Exactly one Blender unit from neck to crown"),
+)
+SURFACE_ITEMS = (
+    ("RAW", "Raw", "The surface as the network drew it, in about 120,000 triangles"),
+    ("SCULPT", "Sculpt", "Even quads with the raw surface's detail in a Multires modifier"),
+    ("LIGHT", "Light", "Few quads, for games, with a normal map of the raw surface"),
+)
+PAINT_ITEMS = (
+    ("TEXTURE", "Texture", "A picture, placed by UV coordinates and packed into the file"),
+    ("VERTEX", "Vertex Colors", "A color for each vertex and no picture; finest with Raw"),
+)
+LANDMARK_ITEMS = (
+    ("0", "None", "No empties; the landmarks are still stored with the head"),
+    ("68", "68", "The 68 of Multi-PIE: jaw, brows, nose, eyes and lips"),
+    ("478", "478", "MediaPipe's 478 all over the face; of a face from a box the 68"),
 )
 TEXTURE_ITEMS = tuple(
     (str(size), f"{size} px", f"At most {size} pixels a side, and never more than the photo has")
@@ -55,6 +71,12 @@ class FaceOptions:
         search=_suggest_faces,
         search_options={"SUGGESTION"},
     )
+    surface: EnumProperty(
+        name="Surface",
+        description="What the head is made of",
+        items=SURFACE_ITEMS,
+        default=DEFAULT_SURFACE.upper(),
+    )
     smoothing: IntProperty(
         name="Smoothing",
         description=(
@@ -72,11 +94,31 @@ class FaceOptions:
         items=TEXTURE_ITEMS,
         default=str(DEFAULT_TEXTURE_SIZE),
     )
+    paint: EnumProperty(
+        name="Paint",
+        description="What gives the skin its color",
+        items=PAINT_ITEMS,
+        default="TEXTURE",
+    )
     size: EnumProperty(
         name="Size",
         description="How large the head is in the scene",
         items=SIZE_ITEMS,
         default="TRUE",
+    )
+    camera: BoolProperty(
+        name="Camera",
+        description=(
+            "Add a camera that sees the head exactly as the photo does, with the photo behind "
+            "the head, to compare and to paint from"
+        ),
+        default=False,
+    )
+    landmarks: EnumProperty(
+        name="Landmarks",
+        description="Add an empty at each landmark, to snap and to rig to",
+        items=LANDMARK_ITEMS,
+        default="0",
     )
 
 
@@ -111,9 +153,32 @@ def to_options(chosen: FaceOptions, box: Iterable[float], device: str) -> Option
     return Options(
         face=chosen.face.strip().lower() or LARGEST_FACE,
         box=(x0, y0, x1, y1) if any(corners) else None,
+        surface=chosen.surface.lower(),
         smoothing=chosen.smoothing,
         texture_size=int(chosen.texture_size),
         device=device.lower(),
+        photo=chosen.camera,
+    )
+
+
+def to_scene_choices(chosen: FaceOptions) -> SceneChoices:
+    """Put what Blender's properties say about the scene into the add-on's words.
+
+    Parameters
+    ----------
+    chosen : FaceOptions
+        The operator or the sidebar's choices.
+
+    Returns
+    -------
+    SceneChoices
+        The same choices.
+    """
+    return SceneChoices(
+        unit_size=chosen.size == "UNIT",
+        paint=chosen.paint.lower(),
+        camera=chosen.camera,
+        landmarks=int(chosen.landmarks),
     )
 
 

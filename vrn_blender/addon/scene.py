@@ -3,8 +3,9 @@
 """Heads become objects in the scene.
 
 A head is one object in the collection "Face from Photo". Its origin, which lies between the ears,
-is put at the 3D cursor, or beside it along x where another head stands already; it faces -y. What
-later tools need stays with the object, as custom
+is put at the 3D cursor, or beside it along x where another head stands already; it faces -y. Its
+regions are vertex groups: Brows, Eyelids and so on. On request its photo's camera and its landmarks
+hang on it, as a camera and as empties. What later tools need stays with the object, as custom
 properties that are saved with the file:
 
 =====================  ==========================================================================
@@ -28,8 +29,14 @@ import numpy as np
 from mathutils import Vector
 from numpy.typing import NDArray
 
+from ..reconstruction.mesh import REGIONS
 from ..reconstruction.result import Head
+from .choices import VERTEX, SceneChoices
+from .empties import add_empties
 from .job import Made
+from .material import build_material, paint_vertices
+from .multires import hold_detail
+from .photo_camera import add_camera
 
 COLLECTION = "Face from Photo"
 LANDMARKS_68 = "vrn_landmarks_68"
@@ -39,7 +46,8 @@ FACE_NUMBER = "vrn_face_number"
 DEVICE = "vrn_device"
 SECONDS = "vrn_seconds"
 
-_SKIN_ROUGHNESS = 0.6
+_LEAST_WEIGHT = 0.01
+_WEIGHT_STEPS = 255
 _GAP = 0.25
 """Space between two heads, in widths of a head."""
 
@@ -48,26 +56,26 @@ def add_heads(
     scene: bpy.types.Scene,
     view_layer: bpy.types.ViewLayer,
     made: Sequence[Made],
-    *,
-    unit_size: bool = False,
+    choices: SceneChoices,
 ) -> list[bpy.types.Object]:
     """Put heads into the scene, selected, the first one active.
 
     Parameters
     ----------
     scene : Scene
-        Where they go: into the collection `COLLECTION`, at the 3D cursor, clear of other heads.
+        Where they go: into the collection `COLLECTION`, at the 3D cursor, clear of other heads. It
+        must be the context's.
     view_layer : ViewLayer
         Whose selection and active object change.
     made : sequence of Made
         The heads.
-    unit_size : bool
-        Make each head one unit high instead of true to size.
+    choices : SceneChoices
+        What becomes of them.
 
     Returns
     -------
     list of Object
-        The objects, in the order of the heads.
+        The heads, in the order of the heads.
     """
     collection = _collection_of(scene)
     # Without this, objects that were removed a moment ago are still in the selection, as None.
@@ -77,13 +85,19 @@ def add_heads(
     taken = [_bounds(other) for other in view_layer.objects if is_head(other)]
     objects = []
     for entry in made:
-        units = scale_of(entry.head, unit_size, scene.unit_settings.scale_length)
-        built = build_object(entry, units)
+        units = scale_of(entry.head, choices.unit_size, scene.unit_settings.scale_length)
+        built = build_object(entry, units, choices.paint)
+        _hold_raw_detail(built, entry.head, units, scene)
         collection.objects.link(built)
         built.location = _clear_place(scene.cursor.location, built, taken)
         view_layer.update()
         taken.append(_bounds(built))
         objects.append(built)
+        if choices.camera:
+            add_camera(built, entry.head, units, scene, collection)
+        if choices.landmarks:
+            add_empties(built, _landmarks_wanted(built, choices.landmarks), units, collection)
+    view_layer.update()
     for built in objects:
         # A collection that the user has excluded from the view layer cannot be selected in.
         if built.name in view_layer.objects:
@@ -115,8 +129,8 @@ def scale_of(head: Head, unit_size: bool, metres_per_unit: float) -> float:
     return 1.0 / metres_per_unit
 
 
-def build_object(entry: Made, scale: float) -> bpy.types.Object:
-    """Make the object of a head, in no collection yet.
+def build_object(entry: Made, scale: float, paint: str) -> bpy.types.Object:
+    """Make the object of a head, in no collection yet and without a modifier.
 
     Parameters
     ----------
@@ -124,15 +138,22 @@ def build_object(entry: Made, scale: float) -> bpy.types.Object:
         The head and where it comes from.
     scale : float
         Blender units per metre.
+    paint : str
+        One of `choices.PAINTS`.
 
     Returns
     -------
     Object
-        With its mesh, material, packed texture, landmarks, and what made it.
+        With its mesh, vertex groups, material, packed images, landmarks, and what made it.
     """
     head = entry.head
-    built = bpy.data.objects.new(head.name, _build_mesh(head, scale))
-    built.data.materials.append(_build_material(head))
+    mesh = build_mesh(head.name, head.vertices, head.faces, scale)
+    mesh.uv_layers.new(name="UVMap").uv.foreach_set("vector", head.uv.ravel())
+    if paint == VERTEX:
+        paint_vertices(mesh, head)
+    mesh.materials.append(build_material(head, scale, paint))
+    built = bpy.data.objects.new(head.name, mesh)
+    _group_vertices(built, head.regions)
     built[LANDMARKS_68] = _flat(head.landmarks, scale)
     if head.face_landmarks is not None:
         built[LANDMARKS_478] = _flat(head.face_landmarks, scale)
@@ -141,6 +162,42 @@ def build_object(entry: Made, scale: float) -> bpy.types.Object:
     built[DEVICE] = head.device
     built[SECONDS] = entry.seconds
     return built
+
+
+def build_mesh(
+    name: str, vertices: NDArray[np.float32], faces: NDArray[np.int32], scale: float
+) -> bpy.types.Mesh:
+    """Make a smooth mesh of arrays.
+
+    Parameters
+    ----------
+    name : str
+        What it is to be called.
+    vertices : ndarray of float32, shape (V, 3)
+        Head frame, metres.
+    faces : ndarray of int32, shape (F, 3) or (F, 4)
+        Triangles or quads.
+    scale : float
+        Blender units per metre.
+
+    Returns
+    -------
+    Mesh
+        In Blender units.
+    """
+    corners = faces.ravel()
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(len(vertices))
+    mesh.vertices.foreach_set("co", (vertices * np.float32(scale)).ravel())
+    mesh.loops.add(len(corners))
+    mesh.loops.foreach_set("vertex_index", corners)
+    mesh.polygons.add(len(faces))
+    starts = np.arange(0, len(corners), faces.shape[1], dtype=np.int32)
+    mesh.polygons.foreach_set("loop_start", starts)
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), dtype=bool))
+    mesh.update(calc_edges=True)
+    mesh.validate()
+    return mesh
 
 
 def landmarks_of(head_object: bpy.types.Object, key: str = LANDMARKS_68) -> NDArray[np.float64]:
@@ -238,47 +295,35 @@ def _collection_of(scene: bpy.types.Scene) -> bpy.types.Collection:
     return collection
 
 
-def _build_mesh(head: Head, scale: float) -> bpy.types.Mesh:
-    corners = head.faces.ravel()
-    mesh = bpy.data.meshes.new(head.name)
-    mesh.vertices.add(len(head.vertices))
-    mesh.vertices.foreach_set("co", (head.vertices * np.float32(scale)).ravel())
-    mesh.loops.add(len(corners))
-    mesh.loops.foreach_set("vertex_index", corners)
-    mesh.polygons.add(len(head.faces))
-    sides = head.faces.shape[1]
-    mesh.polygons.foreach_set("loop_start", np.arange(0, len(corners), sides, dtype=np.int32))
-    mesh.polygons.foreach_set("use_smooth", np.ones(len(head.faces), dtype=bool))
-    layer = mesh.uv_layers.new(name="UVMap")
-    layer.uv.foreach_set("vector", head.uv.ravel())
-    mesh.update(calc_edges=True)
-    mesh.validate()
-    return mesh
+def _hold_raw_detail(
+    built: bpy.types.Object, head: Head, scale: float, scene: bpy.types.Scene
+) -> None:
+    """Give a head for sculpting its Multires modifier; others are what they are."""
+    if head.surface != "sculpt" or head.raw_vertices is None or head.raw_faces is None:
+        return
+    raw = build_mesh("Raw", head.raw_vertices, head.raw_faces, scale)
+    hold_detail(built, raw, scale, scene)
+    bpy.data.meshes.remove(raw)
 
 
-def _build_material(head: Head) -> bpy.types.Material:
-    material = bpy.data.materials.new(head.name)
-    # From Blender 5.0 on every material has nodes, and setting this is deprecated.
-    if not material.use_nodes:
-        material.use_nodes = True
-    tree = material.node_tree
-    principled = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
-    principled.inputs["Roughness"].default_value = _SKIN_ROUGHNESS
-    texture = tree.nodes.new("ShaderNodeTexImage")
-    texture.location = (principled.location.x - 320, principled.location.y)
-    texture.image = _build_image(head)
-    tree.links.new(texture.outputs["Color"], principled.inputs["Base Color"])
-    return material
+def _landmarks_wanted(head_object: bpy.types.Object, count: int) -> NDArray[np.float64]:
+    guided = LANDMARKS_478 in head_object
+    return landmarks_of(head_object, LANDMARKS_478 if guided and count == 478 else LANDMARKS_68)
 
 
-def _build_image(head: Head) -> bpy.types.Image:
-    # The size is that of the packed file as soon as Blender reads it.
-    image = bpy.data.images.new(head.name, 1, 1)
-    image.pack(data=head.texture_png, data_len=len(head.texture_png))
-    image.source = "FILE"
-    image.filepath_raw = f"//{head.name}.png"
-    image.colorspace_settings.name = "sRGB"
-    return image
+def _group_vertices(built: bpy.types.Object, regions: NDArray[np.float32]) -> None:
+    """Make a vertex group of each region; regions that the head has nothing of get none."""
+    for name, weights in zip(REGIONS, regions.T, strict=True):
+        members = np.flatnonzero(weights > _LEAST_WEIGHT)
+        if not len(members):
+            continue
+        group = built.vertex_groups.new(name=name.capitalize())
+        # Blender takes many vertices of one weight at once, so weights are rounded a little.
+        steps = np.rint(weights[members] * _WEIGHT_STEPS).astype(int)
+        for step in np.unique(steps):
+            group.add(members[steps == step].tolist(), step / _WEIGHT_STEPS, "REPLACE")
+    # A group that is active shows its weights in Weight Paint: the first one.
+    built.vertex_groups.active_index = 0
 
 
 def _flat(points: NDArray[np.float32], scale: float) -> list[float]:

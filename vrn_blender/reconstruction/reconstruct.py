@@ -21,6 +21,7 @@ from .errors import Cancelled, NoFaceError, PhotoError
 from .guidance import draw_guidance
 from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
+from .mesh import REGIONS
 from .model_file import MODEL
 from .multitask import predict_from_box
 from .network import Network, Prediction
@@ -145,6 +146,9 @@ class Reconstructor:
             camera=photo_camera(frame, crop, (photo.rgb.shape[1], photo.rgb.shape[0])),
             device=describe_device(network),
             seconds=dict(walk.seconds),
+            surface="raw",
+            regions=np.zeros((len(surface.vertices), len(REGIONS)), np.float32),
+            photo_jpeg=encode_jpeg(photo.rgb) if options.photo else None,
         )
 
     def _find_bundle(self) -> Path | None:
@@ -243,6 +247,24 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     """
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
+    """Write a photo as a JPEG file in memory, with no loss that anyone sees.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W, 3)
+        sRGB, row 0 on top.
+
+    Returns
+    -------
+    bytes
+        The file.
+    """
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=95)
     return file.getvalue()
 
 

@@ -50,6 +50,8 @@ class Options:
         Take the photo's light out of the texture, so that the skin keeps its own colour.
     symmetric : bool
         Make both sides of the texture the same.
+    photo : bool
+        Give the photo back with the head, as it was seen.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class Options:
     device: str = "auto"
     even_light: bool = False
     symmetric: bool = False
+    photo: bool = False
 
     def __post_init__(self) -> None:
         numbered = self.face.isascii() and self.face.isdigit() and int(self.face) > 0
@@ -142,6 +145,20 @@ class Head:
         What ran the network, as read back from the session, and why where that is not a GPU.
     seconds : dict of str to float
         How long each station took.
+    surface : str
+        One of `SURFACES`.
+    regions : ndarray of float32, shape (V, 11)
+        How far, 0..1, each vertex belongs to each of `mesh.REGIONS`; smooth at their borders.
+    raw_vertices : ndarray of float32, shape (W, 3), or None
+        For ``"sculpt"``: the surface as the network drew it, head frame.
+    raw_faces : ndarray of int32, shape (T, 3), or None
+        Its triangles.
+    seen_png : bytes or None
+        A PNG file as large as the texture or smaller, greyscale: white where the camera saw.
+    normal_png : bytes or None
+        For ``"light"``: the tangent-space normals of the raw surface as a PNG file, y up.
+    photo_jpeg : bytes or None
+        Where it was asked for: the whole photo, upright and sRGB, as a JPEG file.
     """
 
     name: str
@@ -155,3 +172,10 @@ class Head:
     camera: PhotoCamera
     device: str
     seconds: dict[str, float]
+    surface: str
+    regions: NDArray[np.float32]
+    raw_vertices: NDArray[np.float32] | None = None
+    raw_faces: NDArray[np.int32] | None = None
+    seen_png: bytes | None = None
+    normal_png: bytes | None = None
+    photo_jpeg: bytes | None = None

@@ -35,7 +35,17 @@ Message = dict[str, Any]
 MAX_LINE = 1 << 20
 """Bytes beyond which a line without an end cannot be a message."""
 
-_ARRAYS = ("vertices", "faces", "uv", "landmarks", "face_landmarks")
+_ARRAYS = (
+    "vertices",
+    "faces",
+    "uv",
+    "landmarks",
+    "face_landmarks",
+    "regions",
+    "raw_vertices",
+    "raw_faces",
+)
+_FILES = ("texture_png", "seen_png", "normal_png", "photo_jpeg")
 
 
 class ProtocolError(ValueError):
@@ -129,8 +139,12 @@ def save_head(path: Path, head: Head) -> None:
         The head.
     """
     arrays = {name: value for name in _ARRAYS if (value := getattr(head, name)) is not None}
+    for name in _FILES:
+        if (content := getattr(head, name)) is not None:
+            arrays[name] = np.frombuffer(content, np.uint8)
     rest = {
         "name": head.name,
+        "surface": head.surface,
         "face_number": head.face_number,
         "device": head.device,
         "camera": {**asdict(head.camera), "matrix": head.camera.matrix.tolist()},
@@ -138,12 +152,7 @@ def save_head(path: Path, head: Head) -> None:
     }
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
-        np.savez(
-            file,
-            texture_png=np.frombuffer(head.texture_png, np.uint8),
-            rest=np.array(json.dumps(rest)),
-            **arrays,
-        )
+        np.savez(file, rest=np.array(json.dumps(rest)), **arrays)
     unfinished.replace(path)
 
 
@@ -171,8 +180,8 @@ def load_head(path: Path) -> Head:
         rest = json.loads(str(arrays.pop("rest")))
         camera = rest.pop("camera")
         camera["matrix"] = np.array(camera["matrix"], np.float64)
-        texture_png = arrays.pop("texture_png").tobytes()
+        files = {name: arrays.pop(name).tobytes() for name in _FILES if name in arrays}
         arrays.setdefault("face_landmarks", None)
-        return Head(texture_png=texture_png, camera=PhotoCamera(**camera), **arrays, **rest)
+        return Head(**arrays, **files, camera=PhotoCamera(**camera), **rest)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ProtocolError(f"{path.name} holds no head: {error}") from error

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""A head's landmarks as empties: for riggers, who snap to them, and to see what was found where."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+_SIZE = 0.001
+"""Radius of an empty, metres."""
+
+
+def add_empties(
+    head_object: bpy.types.Object,
+    points: NDArray[np.float64],
+    scale: float,
+    collection: bpy.types.Collection,
+) -> bpy.types.Collection:
+    """Put an empty at each landmark.
+
+    Parameters
+    ----------
+    head_object : Object
+        The head, which they hang on.
+    points : ndarray of float64, shape (N, 3)
+        Object space, Blender units.
+    scale : float
+        Blender units per metre.
+    collection : Collection
+        Where their own collection goes.
+
+    Returns
+    -------
+    Collection
+        Theirs; they are called after the head and their number, counted from 0.
+    """
+    own = bpy.data.collections.new(f"{head_object.name} landmarks")
+    collection.children.link(own)
+    for number, point in enumerate(points.tolist()):
+        empty = bpy.data.objects.new(f"{head_object.name} {number:03}", None)
+        empty.empty_display_type = "SPHERE"
+        empty.empty_display_size = _SIZE * scale
+        empty.parent = head_object
+        empty.location = point
+        own.objects.link(empty)
+    return own

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""The camera that sees a head as its photo does, with the photo behind the head.
+
+The camera hangs on the head, so it goes where the head goes. Its frame holds the whole photo
+whatever the scene's resolution is; photo and frame are the same where the resolution is the
+photo's. That is set only in a scene that has no camera yet, which gets this one as its own: a
+scene that someone has set up keeps its camera and its resolution, and Ctrl Numpad 0 makes this
+camera the scene's.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..reconstruction.result import Head
+from .material import pack_image
+
+# Metres before the camera that are seen, of which the head is a metre or two away.
+_NEAREST, _FARTHEST = 0.01, 10.0
+
+
+def add_camera(
+    head_object: bpy.types.Object,
+    head: Head,
+    scale: float,
+    scene: bpy.types.Scene,
+    collection: bpy.types.Collection,
+) -> bpy.types.Object:
+    """Put the camera of a head's photo into the scene.
+
+    Parameters
+    ----------
+    head_object : Object
+        The head, in its place.
+    head : Head
+        What it was made of.
+    scale : float
+        Blender units per metre.
+    scene : Scene
+        Whose resolution the frame is fitted to, or which is fitted to the photo if it has no
+        camera.
+    collection : Collection
+        Where the camera goes.
+
+    Returns
+    -------
+    Object
+        The camera.
+    """
+    photo = head.camera
+    lens = bpy.data.cameras.new(f"{head_object.name} photo")
+    camera = bpy.data.objects.new(lens.name, lens)
+    collection.objects.link(camera)
+    if scene.camera is None:
+        scene.camera = camera
+        scene.render.resolution_x, scene.render.resolution_y = photo.width, photo.height
+        scene.render.resolution_percentage = 100
+    lens.type = "ORTHO"
+    upright = _aspect(scene.render) * photo.height > photo.width
+    lens.sensor_fit = "VERTICAL" if upright else "HORIZONTAL"
+    side = photo.height if upright else photo.width
+    lens.ortho_scale = side * photo.metres_per_pixel * scale
+    lens.clip_start, lens.clip_end = _NEAREST * scale, _FARTHEST * scale
+    place = np.array(photo.matrix)
+    place[:3, 3] *= scale
+    camera.parent = head_object
+    camera.matrix_local = Matrix(place.tolist())
+    if head.photo_jpeg is not None:
+        _show_behind(lens, pack_image(f"{head_object.name} photo", head.photo_jpeg, "jpg"))
+    return camera
+
+
+def _aspect(render: bpy.types.RenderSettings) -> float:
+    width = render.resolution_x * render.pixel_aspect_x
+    return float(width / (render.resolution_y * render.pixel_aspect_y))
+
+
+def _show_behind(lens: bpy.types.Camera, image: bpy.types.Image) -> None:
+    lens.show_background_images = True
+    background = lens.background_images.new()
+    background.image = image
+    background.alpha = 1.0
+    background.frame_method = "FIT"
+    background.display_depth = "BACK"
