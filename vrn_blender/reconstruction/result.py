@@ -130,6 +130,11 @@ class Head:
         MediaPipe's landmarks, head frame; None after an unguided run.
     face_number : int
         Which face of the photo this is, counted from 1, the largest.
+    face_boxes : ndarray of float32, shape (N, 4)
+        Left, top, right and bottom of every face that was found in the photo, the largest first;
+        photo frame, pixels. None, N = 0, after an unguided run, which looks for no face.
+    confidence : float or None
+        CONFIDENCE_DOC
     camera : PhotoCamera
         What took the photo.
     device : str
@@ -146,6 +151,25 @@ class Head:
     landmarks: NDArray[np.float32]
     face_landmarks: NDArray[np.float32] | None
     face_number: int
+    face_boxes: NDArray[np.float32]
+    confidence: float | None
     camera: PhotoCamera
     device: str
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo to be looked at, upright as every station takes it.
+
+    Parameters
+    ----------
+    rgb : ndarray of uint8, shape (h, w, 3)
+        sRGB, row 0 on top; the whole photo, perhaps smaller than it is.
+    width, height : int
+        Of the photo itself, pixels.
+    """
+
+    rgb: NDArray[np.uint8]
+    width: int
+    height: int
