@@ -14,6 +14,9 @@ property               content
 ``vrn_landmarks_478``  MediaPipe's 478, likewise; missing after an unguided run
 ``vrn_photo``          path of the photo
 ``vrn_face_number``    which face of the photo, counted from 1, the largest
+``vrn_face_boxes``     left, top, right and bottom of every face in the photo, one after another
+``vrn_box``            the box that the user gave instead, likewise; missing after a guided run
+``vrn_confidence``     how well the network agrees with MediaPipe; missing after an unguided run
 ``vrn_device``         what ran the network
 ``vrn_seconds``        how long it took
 =====================  ==========================================================================
@@ -36,6 +39,9 @@ LANDMARKS_68 = "vrn_landmarks_68"
 LANDMARKS_478 = "vrn_landmarks_478"
 PHOTO = "vrn_photo"
 FACE_NUMBER = "vrn_face_number"
+FACE_BOXES = "vrn_face_boxes"
+BOX = "vrn_box"
+CONFIDENCE = "vrn_confidence"
 DEVICE = "vrn_device"
 SECONDS = "vrn_seconds"
 
@@ -138,6 +144,12 @@ def build_object(entry: Made, scale: float) -> bpy.types.Object:
         built[LANDMARKS_478] = _flat(head.face_landmarks, scale)
     built[PHOTO] = str(entry.photo).encode("utf-8", "replace").decode("utf-8")
     built[FACE_NUMBER] = head.face_number
+    if len(head.face_boxes):
+        built[FACE_BOXES] = head.face_boxes.ravel().tolist()
+    if entry.box is not None:
+        built[BOX] = entry.box
+    if head.confidence is not None:
+        built[CONFIDENCE] = head.confidence
     built[DEVICE] = head.device
     built[SECONDS] = entry.seconds
     return built

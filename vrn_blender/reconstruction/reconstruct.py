@@ -174,9 +174,7 @@ class Reconstructor:
         # Each station is named with the options that it and the stations before it depend on.
         source = (options.box, options.device)
         with walk.station("network"):
-            look = kept.once(
-                ("network", number), source, lambda: self._look(photo, face, options)
-            )
+            look = kept.once(("network", number), source, lambda: self._look(photo, face, options))
         crop = look.crop
         source = (*source, options.smoothing)
         with walk.station("surface"):

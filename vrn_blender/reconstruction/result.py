@@ -25,6 +25,9 @@ DEFAULT_SURFACE = "raw"
 DEFAULT_SMOOTHING = 8
 DEFAULT_TEXTURE_SIZE = 4096
 
+GOOD, FAIR = 0.972, 0.96
+"""The least confidence that is called so; see `describe_confidence`."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -134,7 +137,9 @@ class Head:
         Left, top, right and bottom of every face that was found in the photo, the largest first;
         photo frame, pixels. None, N = 0, after an unguided run, which looks for no face.
     confidence : float or None
-        CONFIDENCE_DOC
+        How well the network's own landmarks agree with MediaPipe's before they are aligned: one
+        less their mean distance in the photo as a share of the face's width. None after an
+        unguided run, which has nothing to compare with. `describe_confidence` puts it into words.
     camera : PhotoCamera
         What took the photo.
     device : str
@@ -173,3 +178,29 @@ class Picture:
     rgb: NDArray[np.uint8]
     width: int
     height: int
+
+
+def describe_confidence(confidence: float | None) -> str:
+    """Put a head's confidence into words.
+
+    CALIBRATION
+
+    Parameters
+    ----------
+    confidence : float or None
+        As `Head.confidence`.
+
+    Returns
+    -------
+    str
+        For the user: the word, and the number that it stands for.
+    """
+    if confidence is None:
+        return "not known, as no landmarks were used"
+    if confidence >= GOOD:
+        word = "good"
+    elif confidence >= FAIR:
+        word = "fair"
+    else:
+        word = "poor, look closely"
+    return f"{word} (landmarks {100 * (1 - confidence):.1f} % apart)"
