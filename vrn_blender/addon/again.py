@@ -34,10 +34,12 @@ def replace_head(head_object: bpy.types.Object, entry: Made, scale: float) -> No
     """
     fresh = build_object(entry, scale)
     old, head_object.data = head_object.data, fresh.data
-    for key in [key for key in head_object.keys() if key.startswith(_OWN) and key not in fresh]:
-        del head_object[key]
-    for key in fresh.keys():
-        head_object[key] = fresh[key]
+    properties = dict(fresh.items())
+    for key, _ in list(head_object.items()):
+        if key.startswith(_OWN) and key not in properties:
+            del head_object[key]
+    for key, value in properties.items():
+        head_object[key] = value
     bpy.data.objects.remove(fresh)
     _remove_unused(old)
     for block in (head_object.data, *_looks_of(head_object.data)):

@@ -24,7 +24,7 @@ _MARGIN = 24
 _TEXT_SIZE = 16
 _NUMBER_SIZE = 26
 _FONT = 0
-_BACKDROP = (0.03, 0.03, 0.03, 0.92)
+_BACKDROP = (0.03, 0.03, 0.03, 0.96)
 _WHITE = (1.0, 1.0, 1.0, 1.0)
 _BLACK = (0.0, 0.0, 0.0, 1.0)
 _CALM = (0.55, 0.8, 1.0, 1.0)
@@ -39,7 +39,7 @@ class Overlay:
     area : Area
         The 3D viewport.
     picture : Picture
-        The photo.
+        The photo, at most `MAX_SIDE` pixels large.
     hint : str
         One line above it.
     boxes : sequence of (x0, y0, x1, y1)
@@ -49,7 +49,7 @@ class Overlay:
     ----------
     highlighted : int or None
         Number of the box that stands out.
-    drag : (Box) or None
+    drag : (x0, y0, x1, y1) or None
         A box under way; photo frame, pixels.
     """
 
@@ -134,7 +134,8 @@ class Overlay:
         region, place = _window(area), self._place(area)
         gpu.state.blend_set("ALPHA")
         _fill((0.0, 0.0, float(region.width), float(region.height)), _BACKDROP)
-        _draw_texture(self._texture, _in_region((0.0, 0.0, *map(float, self._size)), place))
+        whole = (0.0, 0.0, float(place.width), float(place.height))
+        _draw_texture(self._texture, _in_region(whole, place))
         for number, box in enumerate(self.boxes, start=1):
             chosen = number == self.highlighted
             _draw_numbered(_in_region(box, place), number, _CHOSEN if chosen else _CALM)
@@ -151,10 +152,9 @@ def _upload(rgb: np.ndarray) -> Any:
     """Make a texture of pixels (h, w, 3) uint8; the first row is its bottom."""
     height, width = rgb.shape[:2]
     pixels = np.ones((height, width, 4), np.float32)
-    # The viewport's pixels are sRGB like the photo's, so nothing is to be converted.
     np.divide(rgb, 255.0, out=pixels[..., :3])
     data = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
-    return gpu.types.GPUTexture((width, height), format="RGBA8", data=data)
+    return gpu.types.GPUTexture((width, height), format="SRGB8_A8", data=data)
 
 
 def _window(area: bpy.types.Area) -> bpy.types.Region:
@@ -230,8 +230,9 @@ def _draw_numbered(box: Box, number: int, colour: tuple[float, ...]) -> None:
     left, _, _, top = box
     scale = bpy.context.preferences.system.ui_scale
     side = 1.4 * _NUMBER_SIZE * scale
-    _fill((left, top - side, left + side, top), colour)
-    place = (left + side / 2, top - side / 2 - 0.36 * _NUMBER_SIZE * scale)
+    # Above the box, so that the face stays free.
+    _fill((left, top, left + side, top + side), colour)
+    place = (left + side / 2, top + side / 2 - 0.36 * _NUMBER_SIZE * scale)
     _write(str(number), place, _NUMBER_SIZE * scale, _BLACK)
 
 

@@ -2,6 +2,7 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """The sidebar's tab "Face", and photos that are dropped on the viewport."""
 
+import textwrap
 from pathlib import Path
 
 import bpy
@@ -14,6 +15,10 @@ from .scene import CONFIDENCE, DEVICE, FACE_NUMBER, PHOTO, SECONDS, is_head
 from .session import Session, session_of
 
 _BUTTONS_A_ROW = 8
+_LETTER = 7.0
+"""Width in pixels of a letter of Blender's own font, at an interface scale of one."""
+_INDENT = 40.0
+"""Pixels of a sub-panel's line that are no text, likewise."""
 
 
 class _Panel:
@@ -83,8 +88,12 @@ class VRN_PT_face_result(_Panel, bpy.types.Panel):
         column.label(text=f"Photo: {Path(head[PHOTO]).name}")
         column.label(text=f"Vertices: {len(head.data.vertices):,}")
         column.label(text=f"Time: {head[SECONDS]:.1f} s")
-        column.label(text=f"Device: {head[DEVICE]}")
-        column.label(text=f"Confidence: {describe_confidence(head.get(CONFIDENCE))}")
+        for text in (
+            f"Device: {head[DEVICE]}",
+            f"Confidence: {describe_confidence(head.get(CONFIDENCE))}",
+        ):
+            for line in textwrap.wrap(text, _line_length(context), subsequent_indent="    "):
+                column.label(text=line)
         _draw_faces(self.layout, head)
         self.layout.operator("vrn.run_again", icon="FILE_REFRESH")
 
@@ -106,6 +115,12 @@ def describe_faces(number: int, count: int) -> str:
     """
     which = "the largest" if number == 1 else f"number {number}"
     return f"{count} faces in the photo; this is {which}."
+
+
+def _line_length(context: bpy.types.Context) -> int:
+    """Tell about how many letters fit into a line of the sidebar."""
+    width = context.region.width / context.preferences.system.ui_scale
+    return max(20, int((width - _INDENT) / _LETTER))
 
 
 def _draw_faces(layout: bpy.types.UILayout, head: bpy.types.Object) -> None:

@@ -138,7 +138,7 @@ def describe_status(status: Status, *, alive: bool) -> list[tuple[str, str]]:
     list of (str, str)
         Each line and its icon, by Blender's name.
     """
-    lines = [(f"{status.runtime}: {_plain(status.providers)}", "CHECKMARK")]
+    lines = [(f"{status.runtime} runs on: {_plain(status.providers)}", "CHECKMARK")]
     if not status.cuda:
         lines.append(("CUDA: this build is without it; the processor does the work", "INFO"))
     else:

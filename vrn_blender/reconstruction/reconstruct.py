@@ -171,22 +171,24 @@ class Reconstructor:
         walk: _Walk,
     ) -> Head:
         photo = kept.photo
-        # Each station is named with the options that it and the stations before it depend on.
-        source = (options.box, options.device)
+        # The options that each station and the stations before it depend on.
+        of_network = (options.box, options.device)
+        of_surface = (*of_network, options.smoothing)
+        of_texture = (*of_surface, options.texture_size)
         with walk.station("network"):
-            look = kept.once(("network", number), source, lambda: self._look(photo, face, options))
+            look = kept.once(
+                ("network", number), of_network, lambda: self._look(photo, face, options)
+            )
         crop = look.crop
-        source = (*source, options.smoothing)
         with walk.station("surface"):
             surface, landmarks = kept.once(
-                ("surface", number), source, lambda: _draw_surface(look, face, options)
+                ("surface", number), of_surface, lambda: _draw_surface(look, face, options)
             )
         with walk.station("head"):
             frame = head_frame(landmarks, face, crop)
-        source = (*source, options.texture_size)
         with walk.station("texture"):
             uv, texture_png = kept.once(
-                ("texture", number), source, lambda: _cut_texture(photo, crop, surface, options)
+                ("texture", number), of_texture, lambda: _cut_texture(photo, crop, surface, options)
             )
         return Head(
             name=photo.name,
