@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
-"""Where no face or several were found, the sidebar knows what to offer; without a window nothing."""
+"""Where no face or several were found, the sidebar knows what to offer."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_there_and_back_is_the_same_place(point: tuple[float, float]) -> None:
 
 @pytest.fixture
 def double() -> Placement:
-    """A photo of 100 x 50 pixels at twice its size, in the corner."""
+    """Put a photo of 100 x 50 pixels at twice its size into the corner."""
     return Placement(0.0, 0.0, 2.0, 100, 50)
 
 

@@ -66,6 +66,7 @@ class Overlay:
         self._handler: Any = bpy.types.SpaceView3D.draw_handler_add(
             self._draw, (), "WINDOW", "POST_PIXEL"
         )
+        bpy.context.window.cursor_modal_set("CROSSHAIR")
         area.tag_redraw()
 
     @property
@@ -74,11 +75,13 @@ class Overlay:
         return self._handler is None
 
     def close(self) -> None:
-        """Stop drawing and give the texture back; a second time does nothing."""
+        """Stop drawing and give texture and mouse pointer back; a second time does nothing."""
         if self._handler is None:
             return
         bpy.types.SpaceView3D.draw_handler_remove(self._handler, "WINDOW")
         self._handler = self._texture = None
+        for window in bpy.context.window_manager.windows:
+            window.cursor_modal_restore()
         area = self._find_area()
         if area is not None:
             area.tag_redraw()

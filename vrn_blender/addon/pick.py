@@ -53,7 +53,7 @@ class Showing(Watching):
         where = self._overlay.mouse(event)
         # It is closed when the add-on is disabled meanwhile, and has no place without a viewport.
         if self._overlay.closed or where is None or event.type in ("ESC", "RIGHTMOUSE"):
-            self._hide(context)
+            session_of(context).close_overlay()
             return {"CANCELLED"}
         result = self._handle(context, event, self._overlay)
         self._overlay.redraw()
@@ -64,7 +64,7 @@ class Showing(Watching):
         if self._overlay is None:
             super().cancel(context)
         else:
-            self._hide(context)
+            session_of(context).close_overlay()
 
     def _finish(self, context: bpy.types.Context) -> Result:
         self._report_failures("ERROR")
@@ -73,13 +73,7 @@ class Showing(Watching):
             return {"CANCELLED"}
         self._overlay = self._open(context, picture)
         session_of(context).overlay = self._overlay
-        context.window.cursor_modal_set("CROSSHAIR")
         return {"RUNNING_MODAL"}
-
-    def _hide(self, context: bpy.types.Context) -> None:
-        session_of(context).close_overlay()
-        if context.window is not None:
-            context.window.cursor_modal_restore()
 
     def _photo(self, context: bpy.types.Context) -> Path | None:
         raise NotImplementedError
@@ -131,7 +125,7 @@ class VRN_OT_pick_face(Showing):
                 number = overlay.highlighted
         if number is None or number > len(overlay.boxes):
             return {"RUNNING_MODAL"}
-        self._hide(context)
+        session_of(context).close_overlay()
         bpy.ops.vrn.run_again("INVOKE_DEFAULT", number=number)
         return {"FINISHED"}
 
@@ -192,7 +186,7 @@ class VRN_OT_draw_box(Showing):
         self._begin = None
         if overlay.drag is None:
             return {"RUNNING_MODAL"}
-        self._hide(context)
+        session_of(context).close_overlay()
         bpy.ops.vrn.face_from_photo("INVOKE_DEFAULT", filepath=str(self._path), box=overlay.drag)
         return {"FINISHED"}
 

@@ -119,7 +119,7 @@ def _draw_status(layout: bpy.types.UILayout, status: Status, *, alive: bool) -> 
     column = layout.column(align=True)
     for text, icon in describe_status(status, alive=alive):
         column.label(text=text, icon=icon)
-    if status.bundle_problem or not status.bundle:
+    if status.bundle_problem:
         layout.operator("vrn.fetch_bundle", icon="IMPORT")
 
 
@@ -138,7 +138,7 @@ def describe_status(status: Status, *, alive: bool) -> list[tuple[str, str]]:
     list of (str, str)
         Each line and its icon, by Blender's name.
     """
-    lines = [(f"{status.runtime} runs on: {_plain(status.providers)}", "CHECKMARK")]
+    lines = [(f"{status.runtime}, built for {_plain(status.providers)}", "CHECKMARK")]
     if not status.cuda:
         lines.append(("CUDA: this build is without it; the processor does the work", "INFO"))
     else:
@@ -149,9 +149,9 @@ def describe_status(status: Status, *, alive: bool) -> list[tuple[str, str]]:
             else (f"{library.name}: missing", "X")
             for library in status.libraries
         ]
-    lines.append(_describe_file("Network", status.model, status.model_problem))
+    lines += _describe_file("Network", status.model, status.model_problem)
     if status.bundle or status.bundle_problem:
-        lines.append(_describe_file("MediaPipe's bundle", status.bundle, status.bundle_problem))
+        lines += _describe_file("MediaPipe's bundle", status.bundle, status.bundle_problem)
     else:
         lines.append((f"MediaPipe {status.mediapipe} needs no bundle", "CHECKMARK"))
     held = f"{status.memory / 1e6:.0f} MB when last looked at" if status.memory else "not known"
@@ -173,7 +173,7 @@ def _describe_gpu(status: Status) -> tuple[str, str]:
     return f"{status.gpu}: install {wants}; what is missing is marked below", "ERROR"
 
 
-def _describe_file(name: str, path: str, problem: str) -> tuple[str, str]:
+def _describe_file(name: str, path: str, problem: str) -> list[tuple[str, str]]:
     if problem:
-        return problem, "ERROR"
-    return f"{name}: {path}, size and SHA-256 are right", "CHECKMARK"
+        return [(problem, "ERROR")]
+    return [(f"{name}: size and SHA-256 are right", "CHECKMARK"), (path, "BLANK1")]
