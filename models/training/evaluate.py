@@ -174,7 +174,7 @@ class Evaluation:
         for i, band in zip(range(TUNING_HEADS), list(BANDS.values()) * TUNING_HEADS, strict=False):
             shot = self.shoot(np.random.default_rng([TUNING + i]), band)
             photo = photo_from_array(shot.image, "tuning")
-            face = self._find(photo, shot.pose)
+            face = self.find(photo, shot.pose)
             if face is None:
                 continue
             points = centred(face, crop_face(photo, face))
@@ -204,7 +204,7 @@ class Evaluation:
         shot = self.shoot(rng, BANDS[band])
         photo = photo_from_array(shot.image, f"head {number}")
         truth, head = self.truth(shot)
-        face = self._find(photo, shot.pose)
+        face = self.find(photo, shot.pose)
         box = self._box(rng, shot)
         outcomes = {FROM_BOX: self._run(photo, crop_box(photo, box))}
         if face is None:
@@ -233,7 +233,8 @@ class Evaluation:
         )
         return Result(band, face is not None, measures), row
 
-    def _find(self, photo: Photo, pose: Pose) -> Face | None:
+    def find(self, photo: Photo, pose: Pose) -> Face | None:
+        """Give the face of a photo as MediaPipe finds it; None where it finds none there."""
         try:
             face = require_faces(photo, self.detector)[0]
         except NoFaceError:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.worker.fake_worker import MISBEHAVIOUR, fake_command, make_head
-from vrn_blender.reconstruction.errors import NoFaceError, ReconstructionError
+from vrn_blender.reconstruction.errors import NoFaceError
 from vrn_blender.reconstruction.result import Head, Options
 from vrn_blender.worker.client import (
     Client,
