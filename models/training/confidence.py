@@ -118,7 +118,8 @@ def main() -> None:
     words = {"good": (GOOD, 1.0), "fair": (FAIR, GOOD), "poor": (-np.inf, FAIR)}
     for word, (low, high) in words.items():
         here = error[(confidence >= low) & (confidence < high)]
-        print(f"{word}: {len(here)} heads, mean error {100 * here.mean():.1f} %")
+        error_of_word = f"mean error {100 * here.mean():.1f} %" if len(here) else "no error"
+        print(f"{word}: {len(here)} heads, {error_of_word}")
     rank = spearmanr(confidence, error).statistic
     print(f"{len(error)} of {heads} photos gave a head; rank correlation {rank:.2f}")
 
