@@ -173,7 +173,7 @@ class Evaluation:
         for i, band in zip(range(TUNING_HEADS), list(BANDS.values()) * TUNING_HEADS, strict=False):
             shot = self.shoot(np.random.default_rng([TUNING + i]), band)
             photo = photo_from_array(shot.image, "tuning")
-            face = self._find(photo, shot.pose)
+            face = self.find(photo, shot.pose)
             if face is None:
                 continue
             points = centred(face, crop_face(photo, face))
@@ -203,7 +203,7 @@ class Evaluation:
         shot = self.shoot(rng, BANDS[band])
         photo = photo_from_array(shot.image, f"head {number}")
         truth, head = self.truth(shot)
-        face = self._find(photo, shot.pose)
+        face = self.find(photo, shot.pose)
         box = self._box(rng, shot)
         outcomes = {FROM_BOX: self._outcome(*predict_from_box(self.network, photo, box))}
         if face is None:
@@ -235,7 +235,8 @@ class Evaluation:
         )
         return Result(band, face is not None, measures), row
 
-    def _find(self, photo: Photo, pose: Pose) -> Face | None:
+    def find(self, photo: Photo, pose: Pose) -> Face | None:
+        """Give the face of a photo as MediaPipe finds it; None where it finds none there."""
         try:
             face = require_faces(photo, self.detector)[0]
         except NoFaceError:

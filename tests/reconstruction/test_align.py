@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from vrn_blender.reconstruction.align import FIRST, LIMIT, SAME_PLACE, align
+from vrn_blender.reconstruction.align import FIRST, LIMIT, SAME_PLACE, agreement, align
 from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.crop import Crop
 from vrn_blender.reconstruction.landmarks import Face
+from vrn_blender.reconstruction.result import describe_confidence
 from vrn_blender.reconstruction.surface import Surface
 
 SCALE = 560.0
@@ -88,3 +89,38 @@ def test_what_is_turned_away_does_not_count(yaw: float) -> None:
     near, far = sorted(gaps, reverse=True)
     assert near > 2
     assert far < 0.8 * near
+
+
+def test_landmarks_that_meet_agree_fully() -> None:
+    _, marks, face, crop = case()
+    assert agreement(marks, face, crop) == pytest.approx(1, abs=1e-3)
+
+
+def test_confidence_falls_with_the_distance_as_a_share_of_the_faces_width() -> None:
+    _, marks, face, crop = case()
+    width = np.ptp(crop.to_volume(face.points)[:, 0])
+    everything = slice(0, 68 - FIRST)
+    values = [
+        agreement(marks, shifted(face, everything, (share * width, 0, 0)), crop)
+        for share in (0.02, 0.05)
+    ]
+    assert values == pytest.approx([0.98, 0.95], abs=0.01)
+
+
+def test_depth_does_not_count_for_confidence() -> None:
+    _, marks, face, crop = case()
+    deeper = shifted(face, slice(30 - FIRST, 31 - FIRST), (0, 0, 9))
+    assert agreement(marks, deeper, crop) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"),
+    [
+        (0.985, "good (landmarks 1.5 % apart)"),
+        (0.965, "fair (landmarks 3.5 % apart)"),
+        (0.9, "poor, look closely (landmarks 10.0 % apart)"),
+        (None, "not known, as no landmarks were used"),
+    ],
+)
+def test_confidence_is_said_in_words(confidence: float | None, words: str) -> None:
+    assert describe_confidence(confidence) == words

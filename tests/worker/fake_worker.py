@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vrn_blender.reconstruction.mesh import REGIONS
-from vrn_blender.reconstruction.result import Head, PhotoCamera
+from vrn_blender.reconstruction.result import Head, PhotoCamera, Picture
 from vrn_blender.worker import protocol
 from vrn_blender.worker.client import Settings
+from vrn_blender.worker.status import Library, Status
 
 RADIUS = 0.1
 FRONT = ((1.0, 0, 0, 0), (0, 0, -1.0, -1.0), (0, 1.0, 0, 0), (0, 0, 0, 1.0))
 """A camera that looks along +y from a metre away."""
+FACE_BOXES = ((10.0, 20.0, 60.0, 90.0), (70.0, 30.0, 100.0, 70.0))
+"""Where the faces are in a photo of two."""
 TOP_COLOUR, BOTTOM_COLOUR = (220, 40, 30), (20, 60, 200)
 
 
@@ -49,6 +52,8 @@ def make_head(
         landmarks=np.linspace(-RADIUS, RADIUS, 68 * 3, dtype=np.float32).reshape(68, 3),
         face_landmarks=np.zeros((478, 3), np.float32) if number == 1 else None,
         face_number=number,
+        face_boxes=np.array(FACE_BOXES, np.float32)[: 2 if name == "two" else 1],
+        confidence=0.98 if number == 1 else None,
         camera=PhotoCamera(np.array(FRONT), 16, 32, 2 * RADIUS / 16),
         device="CPU",
         seconds={"photo": 0.25, "network": 0.5},
@@ -121,6 +126,32 @@ def picture(pixels: NDArray[np.uint8], kind: str) -> bytes:
     return file.getvalue()
 
 
+def make_picture() -> Picture:
+    """Make a photo of 40 x 20 pixels, shown at half its size, whose left half is black."""
+    rgb = np.zeros((10, 20, 3), np.uint8)
+    rgb[:, 10:] = 255
+    return Picture(rgb, 40, 20)
+
+
+STATUS = Status(
+    runtime="onnxruntime-gpu 1.31.1",
+    providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
+    cuda="13.0",
+    gpu="NVIDIA Example",
+    libraries=(
+        Library("libcuda.so.1", "/usr/lib/libcuda.so.1"),
+        Library("libcudnn.so.9", ""),
+    ),
+    model="/models/vrn.onnx",
+    model_problem="",
+    mediapipe="1.2.0",
+    bundle="",
+    bundle_problem="MediaPipe's face model is missing; download it.",
+    memory=812_000_000,
+)
+"""Of a machine that lacks cuDNN and MediaPipe's bundle."""
+
+
 def fake_command(settings: Settings, folder: Path) -> list[str]:
     """Start this file in the worker's place."""
     return [sys.executable, __file__, str(folder), str(settings.idle_seconds)]
@@ -163,25 +194,32 @@ def main() -> None:
     folder = Path(sys.argv[1])
     for line in sys.stdin.buffer:
         request = protocol.decode(line)
-        name, number = Path(request["photo"]).stem, request["id"]
+        name, number = Path(request.get("photo", "")).stem, request["id"]
 
         def say(message: protocol.Message, number: int = number) -> None:
             sys.stdout.buffer.write(protocol.encode({**message, "id": number}))
             sys.stdout.buffer.flush()
 
         say({"type": "progress", "station": "photo", "fraction": 0.25})
+        if request["type"] == "look":
+            say({"type": "status", "status": STATUS.to_json()})
+            continue
         marker = Path(request["photo"]).with_suffix(".once")
         if name in MISBEHAVIOUR and not marker.exists():
             if name == "farewell":
                 marker.touch()
             MISBEHAVIOUR[name]()
-        elif name == "faceless":
-            say({"type": "error", "message": "No face was found in faceless; use another photo."})
+        elif name == "faceless" and not request.get("options", {"box": True})["box"]:
+            message = "No face was found in faceless; use another photo."
+            say({"type": "error", "message": message, "no_face": True})
+        elif request["type"] == "picture":
+            protocol.save_picture(folder / "picture.npz", make_picture())
+            say({"type": "seen", "file": "picture.npz"})
         else:
             options = protocol.options_from_json(request["options"])
-            count = 2 if options.face == "all" else 1
+            wanted = options.face
             files = []
-            for face in range(1, count + 1):
+            for face in {"largest": (1,), "all": (1, 2)}.get(wanted) or (int(wanted),):
                 files.append(f"{number}-{face}.npz")
                 head = make_head(name, face, options.surface, photo=options.photo)
                 protocol.save_head(folder / files[-1], head)

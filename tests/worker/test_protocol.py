@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.worker.fake_worker import make_head
+from tests.worker.fake_worker import make_head, make_picture
 from vrn_blender.reconstruction.result import Options, PhotoCamera
 from vrn_blender.worker import protocol
 
@@ -28,6 +28,22 @@ def test_a_head_comes_back_as_it_went(tmp_path: Path, number: int, surface: str)
         np.testing.assert_equal(there, here)
     assert loaded.vertices.dtype == np.float32
     assert [path.name for path in tmp_path.iterdir()] == ["head.npz"]
+
+
+def test_a_picture_comes_back_as_it_went(tmp_path: Path) -> None:
+    picture = make_picture()
+    protocol.save_picture(tmp_path / "picture.npz", picture)
+    loaded = protocol.load_picture(tmp_path / "picture.npz")
+    np.testing.assert_array_equal(loaded.rgb, picture.rgb)
+    assert (loaded.width, loaded.height) == (picture.width, picture.height)
+    with pytest.raises(protocol.ProtocolError, match="no head"):
+        protocol.load_head(tmp_path / "picture.npz")
+
+
+def test_a_head_is_no_picture(tmp_path: Path) -> None:
+    protocol.save_head(tmp_path / "head.npz", make_head())
+    with pytest.raises(protocol.ProtocolError, match="no picture"):
+        protocol.load_picture(tmp_path / "head.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut short"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 from tests.worker.stand_in_network import EGG_METRES, write_network
 from vrn_blender.reconstruction.errors import ReconstructionError
-from vrn_blender.reconstruction.result import Head, Options
+from vrn_blender.reconstruction.result import Head, Options, Picture
 from vrn_blender.worker.client import Client, Progress, Settings
 
 pytest.importorskip("mediapipe")
@@ -77,10 +78,58 @@ def test_a_portrait_becomes_a_head_in_metres(warm_client: Client, portrait: Path
     assert [step.station for step in told][-len(stations) :] == stations
 
 
+def test_other_options_redo_only_what_they_touch(warm_client: Client, portrait: Path) -> None:
+    # A texture of its own size, so that no other test has made it already.
+    options = Options(device="cpu", texture_size=300, smoothing=4)
+    (first,) = heads_of(warm_client, portrait, options)
+    (same,) = heads_of(warm_client, portrait, options)
+    again = sum(same.seconds.values())
+    assert again < 0.1 * first.seconds["surface"]
+    np.testing.assert_array_equal(same.vertices, first.vertices)
+    assert same.texture_png == first.texture_png
+    (smoother,) = heads_of(warm_client, portrait, replace(options, smoothing=30))
+    assert smoother.seconds["landmarks"] + smoother.seconds["network"] < smoother.seconds["surface"]
+    assert not np.array_equal(smoother.vertices, first.vertices)
+    (small,) = heads_of(warm_client, portrait, replace(options, smoothing=30, texture_size=100))
+    assert small.seconds["surface"] < 0.1 * smoother.seconds["surface"]
+    np.testing.assert_array_equal(small.vertices, smoother.vertices)
+    assert max(Image.open(io.BytesIO(small.texture_png)).size) <= 100
+
+
+def test_a_head_knows_the_faces_of_its_photo_and_how_sure_it_is(
+    warm_client: Client, portrait: Path
+) -> None:
+    (head,) = heads_of(warm_client, portrait, Options(device="cpu", texture_size=100))
+    assert head.face_boxes.shape == (1, 4)
+    assert head.face_boxes.dtype == np.float32
+    # The astronaut's face.
+    assert head.face_boxes[0] == pytest.approx((176, 70, 270, 195), abs=30)
+    assert head.confidence is not None
+    assert 0 < head.confidence < 1
+
+
+def test_a_photo_is_shown_upright_and_small(warm_client: Client, tmp_path: Path) -> None:
+    lying = Image.new("RGB", (80, 40), "white")
+    lying.paste("black", (0, 0, 40, 40))
+    exif = Image.Exif()
+    # Turned by a quarter to the right when shown: what is left comes on top.
+    exif[0x0112] = 6
+    lying.save(tmp_path / "lying.png", exif=exif)
+    warm_client.show_photo(tmp_path / "lying.png", 20)
+    picture = warm_client.wait()
+    assert isinstance(picture, Picture)
+    assert (picture.width, picture.height) == (40, 80)
+    assert picture.rgb.shape == (20, 10, 3)
+    assert picture.rgb[:8].max() < 30
+    assert picture.rgb[-8:].min() > 225
+
+
 def test_a_box_needs_no_landmarks(warm_client: Client, portrait: Path) -> None:
     options = Options(box=(170.0, 70.0, 280.0, 210.0), texture_size=128, device="cpu")
     (head,) = heads_of(warm_client, portrait, options)
     assert head.face_landmarks is None
+    assert head.confidence is None
+    assert head.face_boxes.shape == (0, 4)
     assert max(Image.open(io.BytesIO(head.texture_png)).size) <= 128
 
 

@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+_NAME = "{} landmarks"
 _SIZE = 0.001
 """Radius of an empty, metres."""
 
@@ -36,7 +37,7 @@ def add_empties(
     Collection
         Theirs; they are called after the head and their number, counted from 0.
     """
-    own = bpy.data.collections.new(f"{head_object.name} landmarks")
+    own = bpy.data.collections.new(_NAME.format(head_object.name))
     collection.children.link(own)
     for number, point in enumerate(points.tolist()):
         empty = bpy.data.objects.new(f"{head_object.name} {number:03}", None)
@@ -46,3 +47,20 @@ def add_empties(
         empty.location = point
         own.objects.link(empty)
     return own
+
+
+def remove_empties(head_object: bpy.types.Object) -> None:
+    """Remove the empties that hang on a head in the collection of its landmarks, and that.
+
+    Parameters
+    ----------
+    head_object : Object
+        The head.
+    """
+    own = bpy.data.collections.get(_NAME.format(head_object.name))
+    if own is None:
+        return
+    for entry in [entry for entry in own.objects if entry.parent == head_object]:
+        bpy.data.objects.remove(entry)
+    if not own.objects:
+        bpy.data.collections.remove(own)

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
-"""What the worker is at: photos one after another, or a download; knows nothing of Blender."""
+"""What the worker is at: photos one after another, a download; knows nothing of Blender."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..reconstruction.errors import ReconstructionError
-from ..reconstruction.result import Head, Options
-from ..worker.client import Client, Fetched, Progress
+from ..reconstruction.errors import NoFaceError, ReconstructionError
+from ..reconstruction.result import Head, Options, Picture
+from ..worker.client import Answer, Client, Progress
+from ..worker.status import Status
 
 _POLL_SECONDS = 0.02
 
@@ -29,11 +30,14 @@ class Made:
         Its photo.
     seconds : float
         From the request to the head, starting the worker included.
+    box : tuple of float or None
+        The face's place in the photo, where the user has given it: `Options.box`.
     """
 
     head: Head
     photo: Path
     seconds: float
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,13 @@ class Failure:
         One sentence for the user.
     log : str
         What the worker printed last, where that is all there is to go by.
+    faceless : Path or None
+        The photo, where no face was found in it.
     """
 
     reason: str
     log: str
+    faceless: Path | None = None
 
 
 class Job(ABC):
@@ -100,7 +107,7 @@ class Job(ABC):
                     self._ask()
                 news = self._client.poll()
             except ReconstructionError as error:
-                self.failures.append(Failure(str(error), getattr(error, "log", "")))
+                self.failures.append(self._failure(error))
                 self._next()
                 continue
             if news is None:
@@ -135,8 +142,11 @@ class Job(ABC):
         """Send the next request."""
 
     @abstractmethod
-    def _take(self, answer: list[Head] | Fetched) -> None:
+    def _take(self, answer: Answer) -> None:
         """Keep the answer to the request."""
+
+    def _failure(self, error: ReconstructionError) -> Failure:
+        return Failure(str(error), getattr(error, "log", ""))
 
     def _next(self) -> None:
         """Go on after an answer or a failure."""
@@ -185,10 +195,17 @@ class PhotoJob(Job):
         self._begun = time.perf_counter()
         self._client.reconstruct(self._photos[self._index], self._options)
 
-    def _take(self, answer: list[Head] | Fetched) -> None:
+    def _take(self, answer: Answer) -> None:
         if isinstance(answer, list):
             seconds = time.perf_counter() - self._begun
-            self.made += [Made(head, self._photos[self._index], seconds) for head in answer]
+            photo, box = self._photos[self._index], self._options.box
+            self.made += [Made(head, photo, seconds, box) for head in answer]
+
+    def _failure(self, error: ReconstructionError) -> Failure:
+        failure = super()._failure(error)
+        if not isinstance(error, NoFaceError):
+            return failure
+        return replace(failure, faceless=self._photos[self._index])
 
     def _next(self) -> None:
         if self._index + 1 == len(self._photos):
@@ -223,5 +240,69 @@ class DownloadJob(Job):
     def _ask(self) -> None:
         self._client.fetch_bundle(self._folder)
 
-    def _take(self, answer: list[Head] | Fetched) -> None:
+    def _take(self, answer: Answer) -> None:
         """Nothing: the file lies where it belongs."""
+
+
+class PictureJob(Job):
+    """Reads a photo to be looked at.
+
+    Parameters
+    ----------
+    client : Client
+        The worker.
+    photo : Path
+        The photo.
+    max_side : int
+        The longest side that the picture may have, in pixels.
+
+    Attributes
+    ----------
+    picture : Picture or None
+        The photo, once it is there.
+    """
+
+    def __init__(self, client: Client, photo: Path, max_side: int) -> None:
+        super().__init__(client)
+        self.picture: Picture | None = None
+        self._photo = photo
+        self._max_side = max_side
+
+    @property
+    def title(self) -> str:
+        """The photo's name."""
+        return self._photo.name
+
+    def _ask(self) -> None:
+        self.station = "photo"
+        self._client.show_photo(self._photo, self._max_side)
+
+    def _take(self, answer: Answer) -> None:
+        if isinstance(answer, Picture):
+            self.picture = answer
+
+
+class StatusJob(Job):
+    """Looks at what the worker has to work with.
+
+    Attributes
+    ----------
+    status : Status or None
+        It, once it is there.
+    """
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.status: Status | None = None
+
+    @property
+    def title(self) -> str:
+        """What is looked at."""
+        return "Libraries and model files"
+
+    def _ask(self) -> None:
+        self._client.look()
+
+    def _take(self, answer: Answer) -> None:
+        if isinstance(answer, Status):
+            self.status = answer

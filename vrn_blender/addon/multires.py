@@ -50,7 +50,7 @@ def hold_detail(
     Parameters
     ----------
     head_object : Object
-        Its mesh is made of quads; it is in no collection yet, and is in none afterwards.
+        Its mesh is made of quads; it need not be in a collection.
     raw : Mesh
         Triangles in the same object space.
     scale : float
@@ -60,6 +60,8 @@ def hold_detail(
     """
     levels = levels_for(len(head_object.data.polygons), len(raw.polygons))
     multires = head_object.modifiers.new(MODIFIER, "MULTIRES")
+    # The detail belongs to the mesh itself, before whatever else is done to it.
+    head_object.modifiers.move(len(head_object.modifiers) - 1, 0)
     # The texture was painted on the flat quads.
     multires.uv_smooth = "NONE"
     target = bpy.data.objects.new("Raw", raw)
@@ -102,10 +104,12 @@ def _draw_onto(
 @contextmanager
 def _in_scene(scene: bpy.types.Scene, *objects: bpy.types.Object) -> Iterator[None]:
     """Link objects where no view layer can leave them out, because operators see only those."""
-    for entry in objects:
+    there = set(scene.collection.objects)
+    absent = [entry for entry in objects if entry not in there]
+    for entry in absent:
         scene.collection.objects.link(entry)
     try:
         yield
     finally:
-        for entry in objects:
+        for entry in absent:
             scene.collection.objects.unlink(entry)

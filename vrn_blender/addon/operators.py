@@ -12,15 +12,16 @@ from bpy.props import (
     CollectionProperty,
     EnumProperty,
     FloatVectorProperty,
+    IntProperty,
     StringProperty,
 )
 
 from ..reconstruction.errors import ReconstructionError
-from ..reconstruction.model_file import read_model
-from .job import DownloadJob, Job, PhotoJob
+from .again import find_head, photo_of, replace_head, same_face
+from .job import DownloadJob, Failure, Job, PhotoJob, StatusJob
 from .preferences import PACKAGE, preferences_of, user_folder, worker_settings
-from .properties import DEVICE_ITEMS, FaceOptions, chosen_photos, to_options, to_scene_choices
-from .scene import add_heads, show_heads
+from .properties import FaceOptions, RunOptions, chosen_photos, to_options, to_scene_choices
+from .scene import add_heads, is_head, scale_of, show_heads
 from .session import session_of
 
 Result = set[str]
@@ -35,6 +36,7 @@ _STATIONS = {
     "head": "Measuring the head",
     "texture": "Cutting the texture",
     "download": "Downloading",
+    "look": "Looking",
 }
 
 
@@ -120,13 +122,37 @@ class Watching(bpy.types.Operator):
         for failure in self._job.failures:
             if failure.log:
                 print(failure.log, file=sys.stderr)
-            self.report({level}, failure.reason)
+            self.report({level}, self._sentence(failure))
+
+    def _sentence(self, failure: Failure) -> str:
+        return failure.reason
 
     def _finish(self, context: bpy.types.Context) -> Result:
         raise NotImplementedError
 
 
-class VRN_OT_face_from_photo(FaceOptions, Watching):
+class Reconstructing(RunOptions, Watching):
+    """What operators share that have the worker make heads; not one itself."""
+
+    _job: PhotoJob
+
+    def _take_choices(self, context: bpy.types.Context) -> None:
+        """Take what the sidebar and the preferences say wherever the caller says nothing."""
+        sources = dict.fromkeys(FaceOptions.__annotations__, context.window_manager.vrn_options)
+        preferences = preferences_of(context)
+        if preferences is not None:
+            sources["device"] = preferences
+        for name, source in sources.items():
+            if not self.properties.is_property_set(name):
+                setattr(self, name, getattr(source, name))
+
+    def _sentence(self, failure: Failure) -> str:
+        if failure.faceless is None or bpy.app.background:
+            return failure.reason
+        return f"{failure.reason} The sidebar's button Draw Box lets you draw one."
+
+
+class VRN_OT_face_from_photo(Reconstructing):
     """Photos become heads in the scene."""
 
     bl_idname = "vrn.face_from_photo"
@@ -164,20 +190,11 @@ class VRN_OT_face_from_photo(FaceOptions, Watching):
         min=0.0,
         options={"HIDDEN", "SKIP_SAVE"},
     )
-    device: EnumProperty(
-        name="Device",
-        description="Where the network runs",
-        items=DEVICE_ITEMS,
-        default="AUTO",
-        options={"SKIP_SAVE"},
-    )
-
-    _job: PhotoJob
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is greyed out."""
-        return _worker_is_free(cls, context)
+        return worker_is_free(cls, context)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
         """Work beside Blender; ask for photos first if none is given."""
@@ -201,16 +218,6 @@ class VRN_OT_face_from_photo(FaceOptions, Watching):
     def _photos(self) -> list[Path]:
         return chosen_photos(self.filepath, self.directory, [file.name for file in self.files])
 
-    def _take_choices(self, context: bpy.types.Context) -> None:
-        """Take what the sidebar and the preferences say wherever the caller says nothing."""
-        sources = dict.fromkeys(FaceOptions.__annotations__, context.window_manager.vrn_options)
-        preferences = preferences_of(context)
-        if preferences is not None:
-            sources["device"] = preferences
-        for name, source in sources.items():
-            if not self.properties.is_property_set(name):
-                setattr(self, name, getattr(source, name))
-
     def _begin(self, context: bpy.types.Context) -> bool:
         photos = self._photos()
         try:
@@ -227,6 +234,7 @@ class VRN_OT_face_from_photo(FaceOptions, Watching):
 
     def _finish(self, context: bpy.types.Context) -> Result:
         made = self._job.made
+        self._note_faceless(context)
         # Where there are heads, an error would make bpy.ops raise although it has worked.
         self._report_failures("WARNING" if made else "ERROR")
         if not made:
@@ -238,6 +246,104 @@ class VRN_OT_face_from_photo(FaceOptions, Watching):
         for entry in made:
             head = entry.head
             self.report({"INFO"}, f"{head.name}: {entry.seconds:.1f} s on {head.device}")
+        return {"FINISHED"}
+
+    def _note_faceless(self, context: bpy.types.Context) -> None:
+        """Note the photos that a box is to be drawn in, for the sidebar."""
+        session = session_of(context)
+        made = {entry.photo for entry in self._job.made}
+        # A box drawn in one of them leaves the others to do.
+        before = session.faceless if any(self.box) else []
+        now = [failure.faceless for failure in self._job.failures if failure.faceless is not None]
+        session.faceless = [photo for photo in dict.fromkeys([*before, *now]) if photo not in made]
+
+
+class VRN_OT_run_again(Reconstructing):
+    """A head is made again, in its place."""
+
+    bl_idname = "vrn.run_again"
+    bl_label = "Run Again"
+    bl_description = (
+        "Make this head again with the options above, in its place; what they do not touch is not "
+        "computed again. Its mesh and texture are replaced, and with them what you have sculpted "
+        "or painted: one Undo brings that back"
+    )
+    bl_options = {"UNDO"}
+
+    number: IntProperty(
+        name="Face Number",
+        description="Which face of the photo, counted from 1, the largest; 0 is the same as before",
+        default=0,
+        min=0,
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
+    _name: str
+    _photo: Path
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is greyed out."""
+        return can_run_again(cls, context)
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: Any) -> str:
+        """Say which face a button takes."""
+        if not properties.number:
+            return cls.bl_description
+        return (
+            f"Make the head of face {properties.number} of the photo in the place of this one; "
+            "one Undo brings this one back"
+        )
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
+        """Work beside Blender."""
+        if bpy.app.background:
+            return self.execute(context)
+        return self._watch(context) if self._begin(context) else {"CANCELLED"}
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """Wait for the worker: for scripts and for Blender without a window."""
+        if not self._begin(context):
+            return {"CANCELLED"}
+        self._job.wait()
+        return self._finish(context)
+
+    def _begin(self, context: bpy.types.Context) -> bool:
+        self._take_choices(context)
+        head_object = context.active_object
+        self._name, self._photo = head_object.name, photo_of(head_object)
+        self.face, box = same_face(head_object)
+        if self.number:
+            self.face, box = str(self.number), ()
+        try:
+            options = to_options(self, box, self.device)
+        except ReconstructionError as error:
+            self.report({"ERROR"}, str(error))
+            return False
+        self._job = session_of(context).begin(
+            worker_settings(context), lambda client: PhotoJob(client, [self._photo], options)
+        )
+        return True
+
+    def _finish(self, context: bpy.types.Context) -> Result:
+        self._report_failures("ERROR")
+        if not self._job.made:
+            return {"CANCELLED"}
+        (entry,) = self._job.made
+        head_object = find_head(self._name, self._photo)
+        if head_object is None:
+            self.report({"ERROR"}, f"{self._name} is not there any more: press Face from Photo.")
+            return {"CANCELLED"}
+        if context.mode != "OBJECT":
+            bpy.ops.object.mode_set(mode="OBJECT")
+            # What was sculpted or painted becomes a step of its own, for Undo to come back to.
+            bpy.ops.ed.undo_push(message="Before Run Again")
+        choices = to_scene_choices(self)
+        scene = context.scene
+        scale = scale_of(entry.head, choices.unit_size, scene.unit_settings.scale_length)
+        replace_head(head_object, entry, scale, scene, choices)
+        self.report({"INFO"}, f"{self._name}: {entry.seconds:.1f} s on {entry.head.device}")
         return {"FINISHED"}
 
 
@@ -323,7 +429,7 @@ class VRN_OT_release_worker(bpy.types.Operator):
         if not session_of(context).worker_is_alive:
             cls.poll_message_set("No memory is held")
             return False
-        return _worker_is_free(cls, context)
+        return worker_is_free(cls, context)
 
     def execute(self, context: bpy.types.Context) -> Result:
         """End the worker."""
@@ -331,23 +437,42 @@ class VRN_OT_release_worker(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class VRN_OT_check_model(bpy.types.Operator):
-    """Checks the network's file."""
+class VRN_OT_refresh_status(Watching):
+    """Looks at what the worker has to work with."""
 
-    bl_idname = "vrn.check_model"
-    bl_label = "Check"
-    bl_description = "See whether the network's file is whole, by its SHA-256"
+    bl_idname = "vrn.refresh_status"
+    bl_label = "Refresh"
+    bl_description = (
+        "Look which libraries of the graphics card are found, whether the model files are whole "
+        "by their SHA-256, and how much memory the worker holds; starts the worker"
+    )
     bl_options = {"INTERNAL"}
 
-    def execute(self, _context: bpy.types.Context) -> Result:
-        """Check it."""
-        try:
-            read_model()
-        except ReconstructionError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, "The network's file is whole.")
-        return {"FINISHED"}
+    _job: StatusJob
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is greyed out."""
+        return worker_is_free(cls, context)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
+        """Look beside Blender."""
+        self._begin(context)
+        return self._watch(context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """Wait for it: for scripts and for Blender without a window."""
+        self._begin(context)
+        self._job.wait()
+        return self._finish(context)
+
+    def _begin(self, context: bpy.types.Context) -> None:
+        self._job = session_of(context).begin(worker_settings(context), StatusJob)
+
+    def _finish(self, context: bpy.types.Context) -> Result:
+        self._report_failures("ERROR")
+        session_of(context).status = self._job.status
+        return {"CANCELLED"} if self._job.failures else {"FINISHED"}
 
 
 class VRN_OT_fetch_bundle(Watching):
@@ -369,7 +494,7 @@ class VRN_OT_fetch_bundle(Watching):
         if user_folder() is None:
             cls.poll_message_set("Only an installed extension has a folder to put it into")
             return False
-        return _worker_is_free(cls, context)
+        return worker_is_free(cls, context)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
         """Download beside Blender."""
@@ -388,20 +513,65 @@ class VRN_OT_fetch_bundle(Watching):
             worker_settings(context), lambda client: DownloadJob(client, folder)
         )
 
-    def _finish(self, _context: bpy.types.Context) -> Result:
+    def _finish(self, context: bpy.types.Context) -> Result:
         self._report_failures("ERROR")
+        # What was known before does not hold any more.
+        session_of(context).status = None
         return {"CANCELLED"} if self._job.failures else {"FINISHED"}
 
 
-def _worker_is_free(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    if session_of(context).running:
+def worker_is_free(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """Tell whether the worker has nothing to do; if not, say so as the operator's poll.
+
+    Parameters
+    ----------
+    cls : type of Operator
+        Whose poll asks.
+    context : Context
+        Any.
+
+    Returns
+    -------
+    bool
+        Whether no job is under way and no photo waits for an answer in the viewport.
+    """
+    session = session_of(context)
+    if session.running:
         cls.poll_message_set("A photo is being worked on: wait for it or cancel it")
         return False
+    if session.overlay is not None:
+        cls.poll_message_set("A photo covers the viewport: choose in it, or press Esc there")
+        return False
     return True
+
+
+def can_run_again(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """Tell whether the active object can be made again; if not, say so as the operator's poll.
+
+    Parameters
+    ----------
+    cls : type of Operator
+        Whose poll asks.
+    context : Context
+        Any.
+
+    Returns
+    -------
+    bool
+        Whether it is a head of this file, and the worker is free.
+    """
+    head_object = context.active_object
+    if not is_head(head_object):
+        cls.poll_message_set("Select a head that was made from a photo")
+        return False
+    if not head_object.is_editable or not head_object.data.is_editable:
+        cls.poll_message_set("This head belongs to another file: make it local first")
+        return False
+    return worker_is_free(cls, context)
 
 
 def _redraw(context: bpy.types.Context) -> None:
     for window in context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
+            if area.type in ("VIEW_3D", "PREFERENCES"):
                 area.tag_redraw()

@@ -2,14 +2,23 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """The sidebar's tab "Face", and photos that are dropped on the viewport."""
 
+import textwrap
 from pathlib import Path
 
 import bpy
 
+from ..reconstruction.result import describe_confidence
+from .again import face_boxes_of
 from .operators import describe, draw_options
 from .photos import SUFFIXES
-from .scene import DEVICE, FACE_NUMBER, PHOTO, SECONDS, is_head
-from .session import session_of
+from .scene import CONFIDENCE, DEVICE, FACE_NUMBER, PHOTO, SECONDS, is_head
+from .session import Session, session_of
+
+_BUTTONS_A_ROW = 8
+_LETTER = 7.0
+"""Width in pixels of a letter of Blender's own font, at an interface scale of one."""
+_INDENT = 40.0
+"""Pixels of a sub-panel's line that are no text, likewise."""
 
 
 class _Panel:
@@ -39,8 +48,10 @@ class VRN_PT_face(_Panel, bpy.types.Panel):
         button.scale_y = 2.0
         button.operator("vrn.face_from_photo", icon="USER")
         hint = layout.column(align=True)
-        hint.label(text="Choose a portrait, or drop one here.")
-        hint.label(text="A textured head appears at the 3D cursor.")
+        hint.label(text="Choose portraits, or drop them here.")
+        hint.label(text="A textured head of each appears")
+        hint.label(text="at the 3D cursor, after some seconds.")
+        _draw_faceless(layout, session)
         if session.worker_is_alive:
             layout.operator("vrn.release_worker")
 
@@ -75,11 +86,65 @@ class VRN_PT_face_result(_Panel, bpy.types.Panel):
         head = context.active_object
         column = self.layout.column(align=True)
         column.label(text=f"Photo: {Path(head[PHOTO]).name}")
-        if head[FACE_NUMBER] > 1:
-            column.label(text=f"Face: {head[FACE_NUMBER]}")
         column.label(text=f"Vertices: {len(head.data.vertices):,}")
         column.label(text=f"Time: {head[SECONDS]:.1f} s")
-        column.label(text=f"Device: {head[DEVICE]}")
+        for text in (
+            f"Device: {head[DEVICE]}",
+            f"Confidence: {describe_confidence(head.get(CONFIDENCE))}",
+        ):
+            for line in textwrap.wrap(text, _line_length(context), subsequent_indent="    "):
+                column.label(text=line)
+        _draw_faces(self.layout, head)
+        self.layout.operator("vrn.run_again", icon="FILE_REFRESH")
+
+
+def describe_faces(number: int, count: int) -> str:
+    """Say which of the faces of its photo a head shows.
+
+    Parameters
+    ----------
+    number : int
+        Of the face, counted from 1, the largest.
+    count : int
+        How many faces the photo shows.
+
+    Returns
+    -------
+    str
+        For the panel.
+    """
+    which = "the largest" if number == 1 else f"number {number}"
+    return f"{count} faces in the photo; this is {which}."
+
+
+def _line_length(context: bpy.types.Context) -> int:
+    """Tell about how many letters fit into a line of the sidebar."""
+    width = context.region.width / context.preferences.system.ui_scale
+    return max(20, int((width - _INDENT) / _LETTER))
+
+
+def _draw_faces(layout: bpy.types.UILayout, head: bpy.types.Object) -> None:
+    """Offer the other faces of the photo, if there are any."""
+    count = len(face_boxes_of(head))
+    if count < 2:
+        return
+    column = layout.column(align=True)
+    column.label(text=describe_faces(head[FACE_NUMBER], count))
+    buttons = column.grid_flow(
+        row_major=True, columns=min(count, _BUTTONS_A_ROW), even_columns=True, align=True
+    )
+    for number in range(1, count + 1):
+        pressed = number == head[FACE_NUMBER]
+        buttons.operator("vrn.run_again", text=str(number), depress=pressed).number = number
+    column.operator("vrn.pick_face", icon="RESTRICT_SELECT_OFF")
+
+
+def _draw_faceless(layout: bpy.types.UILayout, session: Session) -> None:
+    """Offer to draw a box where no face was found."""
+    for photo in session.faceless:
+        box = layout.column(align=True)
+        box.label(text=f"No face found: {photo.name}", icon="ERROR")
+        box.operator("vrn.draw_box", icon="SELECT_SET").filepath = str(photo)
 
 
 class VRN_FH_face_from_photo(bpy.types.FileHandler):

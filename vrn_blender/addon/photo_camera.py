@@ -18,6 +18,8 @@ from mathutils import Matrix
 from ..reconstruction.result import Head
 from .material import pack_image
 
+_NAME = "{} photo"
+
 # Metres before the camera that are seen, of which the head is a metre or two away.
 _NEAREST, _FARTHEST = 0.01, 10.0
 
@@ -51,7 +53,7 @@ def add_camera(
         The camera.
     """
     photo = head.camera
-    lens = bpy.data.cameras.new(f"{head_object.name} photo")
+    lens = bpy.data.cameras.new(_NAME.format(head_object.name))
     camera = bpy.data.objects.new(lens.name, lens)
     collection.objects.link(camera)
     if scene.camera is None:
@@ -69,8 +71,25 @@ def add_camera(
     camera.parent = head_object
     camera.matrix_local = Matrix(place.tolist())
     if head.photo_jpeg is not None:
-        _show_behind(lens, pack_image(f"{head_object.name} photo", head.photo_jpeg, "jpg"))
+        _show_behind(lens, pack_image(_NAME.format(head_object.name), head.photo_jpeg, "jpg"))
     return camera
+
+
+def remove_camera(head_object: bpy.types.Object) -> None:
+    """Remove the camera of a head's photo, and the photo.
+
+    Parameters
+    ----------
+    head_object : Object
+        The head.
+    """
+    named = _NAME.format(head_object.name)
+    for camera in [child for child in head_object.children if child.name == named]:
+        lens = camera.data
+        images = [background.image for background in lens.background_images]
+        bpy.data.objects.remove(camera)
+        bpy.data.cameras.remove(lens)
+        bpy.data.batch_remove([image for image in images if image is not None])
 
 
 def _aspect(render: bpy.types.RenderSettings) -> float:

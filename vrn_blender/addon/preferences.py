@@ -2,15 +2,14 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """The add-on's preferences: where the network runs, what it needs, and for how long it stays."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import bpy
 from bpy.props import EnumProperty, IntProperty
 
-from ..reconstruction.bundle import BUNDLE_SIZE, find_bundle
-from ..reconstruction.errors import ModelError
-from ..reconstruction.model_file import MODEL
 from ..worker.client import Settings
+from ..worker.status import Status
 from .properties import DEVICE_ITEMS
 from .session import session_of
 
@@ -48,10 +47,20 @@ class VRN_preferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         layout.prop(self, "device")
         layout.prop(self, "idle_minutes", text="Keep Ready (minutes)")
-        _draw_network(layout)
-        _draw_bundle(layout)
-        if session_of(context).worker_is_alive:
-            layout.operator("vrn.release_worker")
+        session = session_of(context)
+        # Only what is known already is drawn: finding it out takes the worker seconds.
+        panel = layout.box()
+        row = panel.row()
+        row.label(text="What the worker has to work with")
+        row.operator("vrn.refresh_status", icon="FILE_REFRESH")
+        if session.running and session.job is not None:
+            panel.progress(factor=session.job.fraction, text=session.job.title)
+        if session.status is None:
+            panel.label(text="Press Refresh to see it.")
+            panel.operator("vrn.fetch_bundle", icon="IMPORT")
+        else:
+            _draw_status(panel, session.status, alive=session.worker_is_alive)
+        panel.operator("vrn.release_worker")
 
 
 def preferences_of(context: bpy.types.Context) -> VRN_preferences | None:
@@ -106,30 +115,65 @@ def user_folder() -> Path | None:
         return None
 
 
-def _draw_network(layout: bpy.types.UILayout) -> None:
-    row = layout.row()
-    if MODEL.is_file():
-        row.label(text=f"Network: {MODEL.name}, {MODEL.stat().st_size / 1e6:.0f} MB")
-        row.operator("vrn.check_model")
-    else:
-        row.label(text=f"Network missing: {MODEL}; install the extension again", icon="ERROR")
+def _draw_status(layout: bpy.types.UILayout, status: Status, *, alive: bool) -> None:
+    column = layout.column(align=True)
+    for text, icon in describe_status(status, alive=alive):
+        column.label(text=text, icon=icon)
+    if status.bundle_problem:
+        layout.operator("vrn.fetch_bundle", icon="IMPORT")
 
 
-def _draw_bundle(layout: bpy.types.UILayout) -> None:
-    folder = user_folder()
-    try:
-        bundle = find_bundle([folder] if folder is not None else [])
-    except ModelError:
-        layout.label(
-            text=f"MediaPipe's face model: not here ({BUNDLE_SIZE / 1e6:.1f} MB; only newer "
-            "versions of MediaPipe need it)"
-        )
-        layout.operator("vrn.fetch_bundle", icon="IMPORT")
-        return
-    # Only its size, because this runs at every redraw; the worker checks the SHA-256.
-    whole = bundle.stat().st_size == BUNDLE_SIZE
-    if whole:
-        layout.label(text=f"MediaPipe's face model: {bundle}", icon="CHECKMARK")
+def describe_status(status: Status, *, alive: bool) -> list[tuple[str, str]]:
+    """Say what the worker has to work with, line by line.
+
+    Parameters
+    ----------
+    status : Status
+        As it was when it was looked at last.
+    alive : bool
+        Whether a worker runs.
+
+    Returns
+    -------
+    list of (str, str)
+        Each line and its icon, by Blender's name.
+    """
+    lines = [(f"{status.runtime}, built for {_plain(status.providers)}", "CHECKMARK")]
+    if not status.cuda:
+        lines.append(("CUDA: this build is without it; the processor does the work", "INFO"))
     else:
-        layout.label(text=f"MediaPipe's face model is damaged: {bundle}", icon="ERROR")
-        layout.operator("vrn.fetch_bundle", icon="IMPORT")
+        lines.append(_describe_gpu(status))
+        lines += [
+            (f"{library.name}: {library.path}", "CHECKMARK")
+            if library.path
+            else (f"{library.name}: missing", "X")
+            for library in status.libraries
+        ]
+    lines += _describe_file("Network", status.model, status.model_problem)
+    if status.bundle or status.bundle_problem:
+        lines += _describe_file("MediaPipe's bundle", status.bundle, status.bundle_problem)
+    else:
+        lines.append((f"MediaPipe {status.mediapipe} needs no bundle", "CHECKMARK"))
+    held = f"{status.memory / 1e6:.0f} MB when last looked at" if status.memory else "not known"
+    lines.append((f"Memory held by the worker: {held if alive else 'none'}", "MEMORY"))
+    return lines
+
+
+def _plain(providers: Iterable[str]) -> str:
+    return ", ".join(name.removesuffix("ExecutionProvider") for name in providers)
+
+
+def _describe_gpu(status: Status) -> tuple[str, str]:
+    missing = [library.name for library in status.libraries if not library.path]
+    wants = f"CUDA {status.cuda} with cuDNN 9"
+    if not missing:
+        return f"{status.gpu}: everything for {wants} is there", "CHECKMARK"
+    if not status.gpu:
+        return f"No NVIDIA card with a driver; {wants} would be needed too", "INFO"
+    return f"{status.gpu}: install {wants}; what is missing is marked below", "ERROR"
+
+
+def _describe_file(name: str, path: str, problem: str) -> list[tuple[str, str]]:
+    if problem:
+        return [(problem, "ERROR")]
+    return [(f"{name}: size and SHA-256 are right", "CHECKMARK"), (path, "BLANK1")]

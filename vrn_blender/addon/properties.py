@@ -122,6 +122,18 @@ class FaceOptions:
     )
 
 
+class RunOptions(FaceOptions):
+    """The choices of an operator; what its caller leaves out is what the sidebar says."""
+
+    device: EnumProperty(
+        name="Device",
+        description="Where the network runs",
+        items=DEVICE_ITEMS,
+        default="AUTO",
+        options={"SKIP_SAVE"},
+    )
+
+
 class VRN_PG_options(FaceOptions, bpy.types.PropertyGroup):
     """The choices of the sidebar, which the button hands to the operator."""
 

@@ -15,6 +15,9 @@ property               content
 ``vrn_landmarks_478``  MediaPipe's 478, likewise; missing after an unguided run
 ``vrn_photo``          path of the photo
 ``vrn_face_number``    which face of the photo, counted from 1, the largest
+``vrn_face_boxes``     left, top, right and bottom of every face in the photo, one after another
+``vrn_box``            the box that the user gave instead, likewise; missing after a guided run
+``vrn_confidence``     how well the network agrees with MediaPipe; missing after an unguided run
 ``vrn_device``         what ran the network
 ``vrn_seconds``        how long it took
 =====================  ==========================================================================
@@ -32,17 +35,20 @@ from numpy.typing import NDArray
 from ..reconstruction.mesh import REGIONS
 from ..reconstruction.result import Head
 from .choices import VERTEX, SceneChoices
-from .empties import add_empties
+from .empties import add_empties, remove_empties
 from .job import Made
 from .material import build_material, paint_vertices
 from .multires import hold_detail
-from .photo_camera import add_camera
+from .photo_camera import add_camera, remove_camera
 
 COLLECTION = "Face from Photo"
 LANDMARKS_68 = "vrn_landmarks_68"
 LANDMARKS_478 = "vrn_landmarks_478"
 PHOTO = "vrn_photo"
 FACE_NUMBER = "vrn_face_number"
+FACE_BOXES = "vrn_face_boxes"
+BOX = "vrn_box"
+CONFIDENCE = "vrn_confidence"
 DEVICE = "vrn_device"
 SECONDS = "vrn_seconds"
 
@@ -87,16 +93,12 @@ def add_heads(
     for entry in made:
         units = scale_of(entry.head, choices.unit_size, scene.unit_settings.scale_length)
         built = build_object(entry, units, choices.paint)
-        _hold_raw_detail(built, entry.head, units, scene)
         collection.objects.link(built)
         built.location = _clear_place(scene.cursor.location, built, taken)
         view_layer.update()
         taken.append(_bounds(built))
         objects.append(built)
-        if choices.camera:
-            add_camera(built, entry.head, units, scene, collection)
-        if choices.landmarks:
-            add_empties(built, _landmarks_wanted(built, choices.landmarks), units, collection)
+        equip(built, entry.head, units, scene, choices)
     view_layer.update()
     for built in objects:
         # A collection that the user has excluded from the view layer cannot be selected in.
@@ -105,6 +107,54 @@ def add_heads(
     if objects and objects[0].name in view_layer.objects:
         view_layer.objects.active = objects[0]
     return objects
+
+
+def equip(
+    head_object: bpy.types.Object,
+    head: Head,
+    scale: float,
+    scene: bpy.types.Scene,
+    choices: SceneChoices,
+) -> None:
+    """Give a head what it brings along: raw detail for sculpting, its camera, its landmarks.
+
+    Parameters
+    ----------
+    head_object : Object
+        In its place, with the mesh of the head.
+    head : Head
+        What it was made of.
+    scale : float
+        Blender units per metre.
+    scene : Scene
+        The context's.
+    choices : SceneChoices
+        What is wanted.
+    """
+    if head.surface == "sculpt" and head.raw_vertices is not None and head.raw_faces is not None:
+        raw = build_mesh("Raw", head.raw_vertices, head.raw_faces, scale)
+        hold_detail(head_object, raw, scale, scene)
+        bpy.data.meshes.remove(raw)
+    collection = head_object.users_collection[0]
+    if choices.camera:
+        add_camera(head_object, head, scale, scene, collection)
+    if choices.landmarks:
+        points = _landmarks_wanted(head_object, choices.landmarks)
+        add_empties(head_object, points, scale, collection)
+
+
+def strip(head_object: bpy.types.Object) -> None:
+    """Take away what `equip` gave: the Multires modifier, the camera, the landmarks.
+
+    Parameters
+    ----------
+    head_object : Object
+        A head that this add-on made.
+    """
+    for modifier in [entry for entry in head_object.modifiers if entry.type == "MULTIRES"]:
+        head_object.modifiers.remove(modifier)
+    remove_empties(head_object)
+    remove_camera(head_object)
 
 
 def scale_of(head: Head, unit_size: bool, metres_per_unit: float) -> float:
@@ -159,6 +209,12 @@ def build_object(entry: Made, scale: float, paint: str) -> bpy.types.Object:
         built[LANDMARKS_478] = _flat(head.face_landmarks, scale)
     built[PHOTO] = str(entry.photo).encode("utf-8", "replace").decode("utf-8")
     built[FACE_NUMBER] = head.face_number
+    if len(head.face_boxes):
+        built[FACE_BOXES] = head.face_boxes.ravel().tolist()
+    if entry.box is not None:
+        built[BOX] = entry.box
+    if head.confidence is not None:
+        built[CONFIDENCE] = head.confidence
     built[DEVICE] = head.device
     built[SECONDS] = entry.seconds
     return built
@@ -293,17 +349,6 @@ def _collection_of(scene: bpy.types.Scene) -> bpy.types.Collection:
     collection = bpy.data.collections.new(COLLECTION)
     scene.collection.children.link(collection)
     return collection
-
-
-def _hold_raw_detail(
-    built: bpy.types.Object, head: Head, scale: float, scene: bpy.types.Scene
-) -> None:
-    """Give a head for sculpting its Multires modifier; others are what they are."""
-    if head.surface != "sculpt" or head.raw_vertices is None or head.raw_faces is None:
-        return
-    raw = build_mesh("Raw", head.raw_vertices, head.raw_faces, scale)
-    hold_detail(built, raw, scale, scene)
-    bpy.data.meshes.remove(raw)
 
 
 def _landmarks_wanted(head_object: bpy.types.Object, count: int) -> NDArray[np.float64]:

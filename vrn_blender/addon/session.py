@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..worker.client import Client, Settings
+from ..worker.status import Status
 from .job import Job
 
 if TYPE_CHECKING:
     import bpy
+
+    from .overlay import Overlay
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -30,11 +34,20 @@ class Session:
         What the worker is at, or was at last.
     folder : str
         Where the last photos were chosen, or nothing.
+    faceless : list of Path
+        Photos of the last run in which no face was found.
+    status : Status or None
+        What the worker had to work with when it was looked at last.
+    overlay : Overlay or None
+        The photo that covers a viewport, if one does.
     """
 
     def __init__(self, make_client: Callable[[Settings], Client] = Client) -> None:
         self.job: Job | None = None
         self.folder = ""
+        self.faceless: list[Path] = []
+        self.status: Status | None = None
+        self.overlay: Overlay | None = None
         self._make_client = make_client
         self._client: Client | None = None
 
@@ -74,6 +87,12 @@ class Session:
         job = make_job(self._client)
         self.job = job
         return job
+
+    def close_overlay(self) -> None:
+        """Take the photo off the viewport, if one covers it."""
+        if self.overlay is not None:
+            self.overlay.close()
+            self.overlay = None
 
     def release(self) -> None:
         """End the worker and give its memory back; a job under way is cancelled."""

@@ -112,20 +112,8 @@ def align(
     Ridge regression with Gaussian radial basis functions: Arad, Dyn, Reisfeld and Yeshurun, "Image
     warping by radial basis functions: application to facial expressions", CVGIP 56(2), 1994.
     """
-    canonical = load_canonical()
-    points = crop.to_volume(face.points)
-    scale, rotation, _ = similarity(canonical.mediapipe, points)
-    # The two sets mark slightly different places; on the mean face it is known how different.
-    apart = canonical.multipie[FIRST:] - canonical.mediapipe[SAME_PLACE]
-    wanted = points[SAME_PLACE] + scale * apart @ rotation.T
-    gap = (wanted - landmarks[FIRST:])[:, :2]
+    gap, trust, _ = _compare(landmarks, face, crop)
     gap *= np.minimum(1.0, LIMIT / np.maximum(np.linalg.norm(gap, axis=1, keepdims=True), 1e-6))
-
-    # MediaPipe guesses what is turned away from the camera; that does not count.
-    outward = canonical.multipie[FIRST:] * (1.0, 1.0, 0.0)
-    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    facing = -(outward @ rotation.T)[:, 2]
-    trust = np.clip(2.0 * facing, 0.02, 1.0)
 
     centres = landmarks[FIRST:, :2].astype(np.float64)
     system = _bumps(centres, centres) + np.diag(CAUTION / trust)
@@ -144,6 +132,58 @@ def align(
         return out
 
     return Surface(moved(surface.vertices), surface.faces), moved(landmarks)
+
+
+def agreement(landmarks: NDArray[np.float32], face: Face, crop: Crop) -> float:
+    """Say how well the network's own landmarks agree with MediaPipe's, before they are aligned.
+
+    Parameters
+    ----------
+    landmarks : (68, 3) float32
+        The network's Multi-PIE landmarks, volume frame, as it gave them.
+    face : Face
+        MediaPipe's landmarks, photo frame.
+    crop : Crop
+        The crop of this face.
+
+    Returns
+    -------
+    float
+        One less the mean distance in the image plane between the two, as a share of the face's
+        width; what is turned away from the camera hardly counts. 1 is perfect.
+    """
+    gap, trust, width = _compare(landmarks, face, crop)
+    return float(1.0 - np.average(np.linalg.norm(gap, axis=1), weights=trust) / width)
+
+
+def _compare(
+    landmarks: NDArray[np.float32], face: Face, crop: Crop
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Hold the network's landmarks from `FIRST` on against MediaPipe's, in the image plane.
+
+    Returns
+    -------
+    gap : (51, 2) float64
+        From the network's to MediaPipe's, voxels.
+    trust : (51,) float64
+        How far MediaPipe saw each, 0 to 1.
+    width : float
+        Of the face, voxels, whatever its pose.
+    """
+    canonical = load_canonical()
+    points = crop.to_volume(face.points)
+    scale, rotation, _ = similarity(canonical.mediapipe, points)
+    # The two sets mark slightly different places; on the mean face it is known how different.
+    apart = canonical.multipie[FIRST:] - canonical.mediapipe[SAME_PLACE]
+    wanted = points[SAME_PLACE] + scale * apart @ rotation.T
+    gap = (wanted - landmarks[FIRST:])[:, :2]
+
+    # MediaPipe guesses what is turned away from the camera; that does not count.
+    outward = canonical.multipie[FIRST:] * (1.0, 1.0, 0.0)
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    facing = -(outward @ rotation.T)[:, 2]
+    trust = np.clip(2.0 * facing, 0.02, 1.0)
+    return gap, trust, float(scale * np.ptp(canonical.mediapipe[:, 0]))
 
 
 def _bumps(places: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:

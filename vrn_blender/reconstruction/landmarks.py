@@ -22,6 +22,7 @@ https://arxiv.org/abs/2006.10962.
 """
 
 import importlib.metadata
+import importlib.util
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ class FaceMeshDetector:
         # Imported here because only one of the two generations has it.
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
-        self.name = f"MediaPipe {_mediapipe_version()} Face Mesh"
+        self.name = f"MediaPipe {mediapipe_version()} Face Mesh"
         self._mesh = FaceMesh(
             static_image_mode=True, refine_landmarks=True, max_num_faces=MAX_FACES
         )
@@ -161,7 +162,7 @@ class FaceLandmarkerDetector:
         from mediapipe.tasks.python.core.base_options import BaseOptions
         from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions
 
-        self.name = f"MediaPipe {_mediapipe_version()} Face Landmarker"
+        self.name = f"MediaPipe {mediapipe_version()} Face Landmarker"
         self._mediapipe = mediapipe
         self._landmarker = FaceLandmarker.create_from_options(
             FaceLandmarkerOptions(
@@ -203,9 +204,9 @@ def open_detector(bundle: Path | None = None) -> Detector:
         damaged.
     """
     try:
-        if _has_face_mesh():
-            return FaceMeshDetector()
-        return FaceLandmarkerDetector(bundle or find_bundle())
+        if needs_bundle():
+            return FaceLandmarkerDetector(bundle or find_bundle())
+        return FaceMeshDetector()
     except (ImportError, OSError) as error:
         raise ModelError(
             f"MediaPipe cannot be loaded ({error}); install what it lacks, or MediaPipe again."
@@ -237,7 +238,7 @@ def require_faces(photo: Photo, detector: Detector) -> list[Face]:
         raise NoFaceError(
             f"No face was found in {photo.name}; "
             "use a photo that shows the face larger, sharper and from the front, "
-            "or draw a box around it."
+            "or give a box round the face."
         )
     wide_enough = [face.points for face in found if face.width >= MIN_FACE_WIDTH]
     if not wide_enough:
@@ -249,15 +250,34 @@ def require_faces(photo: Photo, detector: Detector) -> list[Face]:
     return [Face(points, index) for index, points in enumerate(wide_enough)]
 
 
-def _has_face_mesh() -> bool:
-    """Whether the installed MediaPipe is of the generation that carries Face Mesh's models."""
-    import mediapipe
+def needs_bundle() -> bool:
+    """Tell whether the installed MediaPipe is of the generation that carries no models.
 
-    models = Path(mediapipe.__file__).parent / "modules" / "face_landmark"
-    return (models / "face_landmark_with_attention.tflite").is_file()
+    Returns
+    -------
+    bool
+        Whether it needs the Face Landmarker bundle.
+
+    Raises
+    ------
+    ImportError
+        If MediaPipe is missing.
+    """
+    package = importlib.util.find_spec("mediapipe")
+    if package is None or package.origin is None:
+        raise ImportError("mediapipe is missing")
+    models = Path(package.origin).parent / "modules" / "face_landmark"
+    return not (models / "face_landmark_with_attention.tflite").is_file()
 
 
-def _mediapipe_version() -> str:
+def mediapipe_version() -> str:
+    """Tell which MediaPipe is installed.
+
+    Returns
+    -------
+    str
+        Its version.
+    """
     return importlib.metadata.version("mediapipe")
 
 

@@ -11,8 +11,10 @@ Direct Volumetric CNN Regression", ICCV 2017, section 3: the volume, and the thr
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,9 @@ from .guidance import CHANNELS
 from .model_file import MODEL, read_model
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+"""NVIDIA's driver, as the system finds it."""
 
 CONTRACT = {
     "image": [3, CROP_SIZE, CROP_SIZE],
@@ -124,12 +129,7 @@ class Network:
         return session
 
     def _open_cuda(self) -> onnxruntime.InferenceSession:
-        # Finds CUDA and cuDNN in the nvidia wheels and beside PyTorch; the system's are found
-        # without it. Its complaints are ours to make, so it is kept from logging and printing.
-        onnxruntime.set_default_logger_severity(_LOG_FATAL)
-        if hasattr(onnxruntime, "preload_dlls"):
-            with contextlib.redirect_stdout(io.StringIO()):
-                onnxruntime.preload_dlls()
+        find_cuda()
         try:
             session = self._open([CUDA, CPU])
         except ModelError as error:
@@ -172,6 +172,63 @@ class Network:
             self.provider_note = f"the GPU failed ({_first_line(error)})"
             return self.predict(crop, guidance)
         return Prediction(volume=volume[0], landmarks=landmarks[0])
+
+
+def find_cuda() -> None:
+    """Load CUDA and cuDNN from the nvidia wheels or from beside PyTorch.
+
+    The system's are found without it. That some are missing is no error: `Network` and the status
+    of the worker say so.
+    """
+    # Its complaints are ours to make, so it is kept from logging and printing.
+    onnxruntime.set_default_logger_severity(_LOG_FATAL)
+    if hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+
+
+def runtime() -> tuple[str, tuple[str, ...], str]:
+    """Tell which ONNX Runtime is installed.
+
+    Returns
+    -------
+    name : str
+        Its package and version.
+    providers : tuple of str
+        What this build can run networks on, as it names them.
+    cuda : str
+        The version of CUDA that it was built for; empty where it was built without.
+    """
+    # A build without CUDA does not have the version, or has it empty.
+    cuda = str(getattr(onnxruntime, "cuda_version", None) or "")
+    name = f"{onnxruntime.package_name} {onnxruntime.__version__}"
+    return name, tuple(onnxruntime.get_available_providers()), cuda
+
+
+def gpu_name() -> str | None:
+    """Ask the driver what the first GPU, which is the one that ONNX Runtime takes, is called.
+
+    Returns
+    -------
+    str or None
+        Such as "NVIDIA GeForce RTX 4070"; None where there is no NVIDIA driver or no GPU.
+
+    References
+    ----------
+    NVIDIA, "CUDA Driver API", sections 6.2, initialization, and 6.5, device management.
+    """
+    try:
+        driver = ctypes.CDLL(DRIVER)
+    except OSError:
+        return None
+    device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+    # Each call gives zero when it has worked.
+    failed = (
+        driver.cuInit(0)
+        or driver.cuDeviceGet(ctypes.byref(device), 0)
+        or driver.cuDeviceGetName(name, len(name), device)
+    )
+    return None if failed else name.value.decode("utf-8", "replace")
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,26 +8,28 @@ import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .align import align
+from .align import agreement, align
 from .bundle import BUNDLE_NAME
 from .crop import Crop, crop_face
-from .errors import Cancelled, NoFaceError, PhotoError
+from .errors import Cancelled, PhotoError, ReconstructionError
 from .guidance import draw_guidance
 from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
+from .memory import Kept, Memory
 from .mesh import REGIONS
 from .model_file import MODEL
 from .multitask import predict_from_box
-from .network import Network, Prediction
-from .photo import Photo, read_photo
-from .result import ALL_FACES, LARGEST_FACE, Head, Options
-from .surface import extract_surface
+from .network import Network, Prediction, gpu_name
+from .photo import Photo
+from .result import ALL_FACES, LARGEST_FACE, Head, Options, Picture
+from .surface import Surface, extract_surface
 from .texture import project_texture
 
 ProgressCallback = Callable[[str, float], None]
@@ -43,8 +45,20 @@ FRACTION_BEFORE = {
 """About how much of a warm run on a processor is over when a station begins."""
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What the network said of a face, and what ran it."""
+
+    crop: Crop
+    prediction: Prediction
+    device: str
+
+
 class Reconstructor:
     """Turns photos into heads; opens MediaPipe and the network once, when they are first needed.
+
+    What the stations gave for the last photos is remembered, so that the same photo with other
+    options redoes only what these touch.
 
     Parameters
     ----------
@@ -60,6 +74,7 @@ class Reconstructor:
         self._detector: Detector | None = None
         self._network: Network | None = None
         self._network_device = ""
+        self._memory = Memory()
 
     def reconstruct(
         self,
@@ -93,13 +108,41 @@ class Reconstructor:
         """
         walk = _Walk(progress, cancelled)
         with walk.station("photo"):
-            photo = read_photo(path)
-        faces = self._choose(photo, options, walk)
+            kept = self._memory.read(path)
+        found = self._find_faces(kept, options, walk)
+        chosen = [(1, None)] if options.box is not None else pick_faces(found, options.face)
+        boxes = np.array([face.box for face in found], np.float32).reshape(-1, 4)
         heads: list[Head] = []
-        for number, face in faces:
-            walk.face, walk.faces = len(heads), len(faces)
-            heads.append(self._make_head(photo, number, face, options, walk))
+        for number, face in chosen:
+            walk.face, walk.faces = len(heads), len(chosen)
+            heads.append(self._make_head(kept, number, face, boxes, options, walk))
         return heads
+
+    def picture(self, path: Path, max_side: int) -> Picture:
+        """Read a photo to be looked at.
+
+        Parameters
+        ----------
+        path : Path
+            The photo.
+        max_side : int
+            The longest side that the picture may have, in pixels.
+
+        Returns
+        -------
+        Picture
+            The photo, upright, and made smaller where it is larger than that.
+
+        Raises
+        ------
+        PhotoError
+            As `read_photo`.
+        """
+        photo = self._memory.read(path).photo
+        height, width = photo.rgb.shape[:2]
+        image = Image.fromarray(photo.rgb)
+        image.thumbnail((max_side, max_side))
+        return Picture(np.asarray(image), width, height)
 
     def close(self) -> None:
         """Give back what MediaPipe holds."""
@@ -107,49 +150,71 @@ class Reconstructor:
             self._detector.close()
             self._detector = None
 
-    def _choose(self, photo: Photo, options: Options, walk: _Walk) -> list[tuple[int, Face | None]]:
-        """Find the faces asked for, with their numbers; a face given as a box has no landmarks."""
+    def _find_faces(self, kept: Kept, options: Options, walk: _Walk) -> list[Face]:
+        """Find all faces, the largest first; none is looked for where a box is given."""
         if options.box is not None:
-            require_box(photo, options.box)
-            return [(1, None)]
+            require_box(kept.photo, options.box)
+            return []
         with walk.station("landmarks"):
-            if self._detector is None:
-                self._detector = open_detector(self._find_bundle())
-            faces = require_faces(photo, self._detector)
-        return pick_faces(faces, options.face)
+            return kept.once("faces", None, lambda: self._detect(kept.photo))
+
+    def _detect(self, photo: Photo) -> list[Face]:
+        if self._detector is None:
+            self._detector = open_detector(self._find_bundle())
+        return require_faces(photo, self._detector)
 
     def _make_head(
-        self, photo: Photo, number: int, face: Face | None, options: Options, walk: _Walk
+        self,
+        kept: Kept,
+        number: int,
+        face: Face | None,
+        boxes: NDArray[np.float32],
+        options: Options,
+        walk: _Walk,
     ) -> Head:
+        photo = kept.photo
+        # The options that each station and the stations before it depend on.
+        of_network = (options.box, options.device)
+        of_surface = (*of_network, options.smoothing)
+        of_texture = (*of_surface, options.texture_size)
         with walk.station("network"):
-            network = self._open_network(options.device)
-            crop, prediction = _predict(network, photo, face, options)
+            look = kept.once(
+                ("network", number), of_network, lambda: self._look(photo, face, options)
+            )
+        crop = look.crop
         with walk.station("surface"):
-            surface = extract_surface(prediction.volume, smoothing=options.smoothing)
-            landmarks = prediction.landmarks
-            if face is not None:
-                surface, landmarks = align(surface, landmarks, face, crop)
+            surface, landmarks = kept.once(
+                ("surface", number), of_surface, lambda: _draw_surface(look, face, options)
+            )
         with walk.station("head"):
             frame = head_frame(landmarks, face, crop)
         with walk.station("texture"):
-            texture = project_texture(photo, crop, surface, max_size=options.texture_size)
-            texture_png = encode_png(texture.image)
+            uv, texture_png = kept.once(
+                ("texture", number), of_texture, lambda: _cut_texture(photo, crop, surface, options)
+            )
         return Head(
             name=photo.name,
             vertices=frame.apply(surface.vertices),
             faces=surface.faces,
-            uv=texture.uv[surface.faces],
+            uv=uv[surface.faces],
             texture_png=texture_png,
             landmarks=frame.apply(landmarks),
             face_landmarks=None if face is None else frame.apply(crop.to_volume(face.points)),
             face_number=number,
+            face_boxes=boxes,
+            confidence=None if face is None else agreement(look.prediction.landmarks, face, crop),
             camera=photo_camera(frame, crop, (photo.rgb.shape[1], photo.rgb.shape[0])),
-            device=describe_device(network),
+            device=look.device,
             seconds=dict(walk.seconds),
             surface="raw",
             regions=np.zeros((len(surface.vertices), len(REGIONS)), np.float32),
             photo_jpeg=encode_jpeg(photo.rgb) if options.photo else None,
         )
+
+    def _look(self, photo: Photo, face: Face | None, options: Options) -> _Look:
+        network = self._open_network(options.device)
+        crop, prediction = _predict(network, photo, face, options)
+        return _Look(crop, prediction, describe_device(network))
 
     def _find_bundle(self) -> Path | None:
         """Look in the extra folders; `open_detector` knows the usual ones, and may need none."""
@@ -199,7 +264,7 @@ def pick_faces(faces: Sequence[Face], wanted: str) -> list[tuple[int, Face | Non
 
     Raises
     ------
-    NoFaceError
+    ReconstructionError
         If the photo has no face of that number.
     """
     numbered: list[tuple[int, Face | None]] = list(enumerate(faces, start=1))
@@ -208,7 +273,7 @@ def pick_faces(faces: Sequence[Face], wanted: str) -> list[tuple[int, Face | Non
     number = 1 if wanted == LARGEST_FACE else int(wanted)
     if number > len(numbered):
         count = "one face" if len(numbered) == 1 else f"{len(numbered)} faces"
-        raise NoFaceError(
+        raise ReconstructionError(
             f"The photo shows {count}, so there is no face {number}: "
             "choose a lower number, or largest."
         )
@@ -226,10 +291,11 @@ def describe_device(network: Network) -> str:
     Returns
     -------
     str
-        The provider that the session names, and why it is not the GPU where one was asked for.
+        The provider that the session names, then the GPU's name, or why it is not the GPU where
+        one was asked for.
     """
-    note = network.provider_note
-    return network.provider if note is None else f"{network.provider} ({note})"
+    note = gpu_name() if network.provider == "CUDA" else network.provider_note
+    return network.provider if note is None else f"{network.provider}: {note}"
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
@@ -290,6 +356,23 @@ def require_box(photo: Photo, box: tuple[float, float, float, float]) -> None:
             f"The face box does not lie in {photo.name}, which is {width} x {height} pixels: give "
             "left, top, right and bottom of the face in pixels of the photo."
         )
+
+
+def _draw_surface(
+    look: _Look, face: Face | None, options: Options
+) -> tuple[Surface, NDArray[np.float32]]:
+    surface = extract_surface(look.prediction.volume, smoothing=options.smoothing)
+    if face is None:
+        return surface, look.prediction.landmarks
+    return align(surface, look.prediction.landmarks, face, look.crop)
+
+
+def _cut_texture(
+    photo: Photo, crop: Crop, surface: Surface, options: Options
+) -> tuple[NDArray[np.float32], bytes]:
+    """Give UVs and the texture as a PNG file."""
+    texture = project_texture(photo, crop, surface, max_size=options.texture_size)
+    return texture.uv, encode_png(texture.image)
 
 
 def _predict(

@@ -19,12 +19,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
-from ..reconstruction.errors import ReconstructionError
+from ..reconstruction.errors import NoFaceError, ReconstructionError
 from ..reconstruction.model_file import MODEL
-from ..reconstruction.result import Head, Options
+from ..reconstruction.result import Head, Options, Picture
 from . import protocol
+from .status import Status
 
 DEADLINE_SECONDS = 600.0
 """A photo takes seconds; a worker that has not answered after this hangs."""
@@ -97,7 +98,8 @@ class Fetched:
     path: Path
 
 
-Answer = list[Head] | Fetched
+Answer = list[Head] | Picture | Fetched | Status
+Left = TypeVar("Left")
 Command = Callable[[Settings, Path], Sequence[str]]
 
 
@@ -222,6 +224,41 @@ class Client:
         request = {"photo": str(photo.absolute()), "options": protocol.options_to_json(options)}
         self._ask({"type": "reconstruct", **request}, seconds)
 
+    def show_photo(self, photo: Path, max_side: int, seconds: float = DEADLINE_SECONDS) -> None:
+        """Ask for a photo to be looked at; `poll` gives a `Picture`.
+
+        Parameters
+        ----------
+        photo : Path
+            The photo.
+        max_side : int
+            The longest side that the picture may have, in pixels.
+        seconds : float
+            How long it may take.
+
+        Raises
+        ------
+        WorkerError
+            If no worker can be started, or it is busy.
+        """
+        request = {"type": "picture", "photo": str(photo.absolute()), "max_side": max_side}
+        self._ask(request, seconds)
+
+    def look(self, seconds: float = DEADLINE_SECONDS) -> None:
+        """Ask what the worker has to work with; `poll` gives a `Status`.
+
+        Parameters
+        ----------
+        seconds : float
+            How long it may take.
+
+        Raises
+        ------
+        WorkerError
+            If no worker can be started, or it is busy.
+        """
+        self._ask({"type": "look"}, seconds)
+
     def fetch_bundle(self, folder: Path, seconds: float = DEADLINE_SECONDS) -> None:
         """Ask for MediaPipe's bundle from the internet; `poll` gives a `Fetched`.
 
@@ -244,13 +281,14 @@ class Client:
 
         Returns
         -------
-        Progress, list of Head, Fetched or None
+        Progress, list of Head, Picture, Fetched, Status or None
             How far the request is, or its answer, or None when there is nothing new.
 
         Raises
         ------
         ReconstructionError
-            With the worker's own sentence, when it could not do what it was asked.
+            With the worker's own sentence, when it could not do what it was asked; `NoFaceError`
+            when that is because no face was found.
         WorkerError
             If the worker is gone, hangs, or talks nonsense. It has been ended then.
         """
@@ -286,7 +324,7 @@ class Client:
 
         Returns
         -------
-        list of Head, or Fetched
+        list of Head, Picture, Fetched or Status
             The answer.
 
         Raises
@@ -406,11 +444,18 @@ class _Worker:
 
     def take_head(self, file: str) -> Head:
         """Read a head that the process has left in the folder, and remove it there."""
+        return self._take(file, protocol.load_head)
+
+    def take_picture(self, file: str) -> Picture:
+        """Likewise a picture."""
+        return self._take(file, protocol.load_picture)
+
+    def _take(self, file: str, load: Callable[[Path], Left]) -> Left:
         if Path(file).name != file:
             raise protocol.ProtocolError(f"not a file of the worker's folder: {file}")
-        head = protocol.load_head(self._folder / file)
+        left = load(self._folder / file)
         (self._folder / file).unlink()
-        return head
+        return left
 
     def read_log(self) -> str:
         """Give the end of what the process printed."""
@@ -467,8 +512,13 @@ def _read_answer(message: protocol.Message, worker: _Worker) -> Answer | Reconst
         return [worker.take_head(file) for file in message["files"]]
     if message["type"] == "fetched":
         return Fetched(Path(message["path"]))
+    if message["type"] == "seen":
+        return worker.take_picture(message["file"])
+    if message["type"] == "status":
+        return Status.from_json(message["status"])
     if message["type"] == "error":
-        return ReconstructionError(str(message["message"]))
+        kind = NoFaceError if message.get("no_face") else ReconstructionError
+        return kind(str(message["message"]))
     raise protocol.ProtocolError(f"unknown type of message: {message}")
 
 

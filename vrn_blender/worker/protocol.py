@@ -9,11 +9,16 @@ stdin, the worker to its stdout; arrays go through files in a folder that both k
 type            who writes  further keys
 ==============  ==========  =====================================================================
 ``reconstruct`` Blender     ``id``, ``photo``, ``options``, ``seconds`` (how long it may take)
+``picture``     Blender     ``id``, ``photo``, ``max_side`` (pixels), ``seconds``
 ``fetch``       Blender     ``id``, ``folder`` (where the bundle goes), ``seconds``
+``look``        Blender     ``id``, ``seconds``
 ``progress``    worker      ``id``, ``station``, ``fraction``
 ``heads``       worker      ``id``, ``files`` (names of .npz files in the folder)
+``seen``        worker      ``id``, ``file`` (name of an .npz file in the folder: the picture)
 ``fetched``     worker      ``id``, ``path``
-``error``       worker      ``id``, ``message`` (one sentence for the user)
+``status``      worker      ``id``, ``status`` (what the worker has to work with)
+``error``       worker      ``id``, ``message`` (one sentence for the user), ``no_face`` (whether it
+                            is that no face was found)
 ``idle``        worker      nothing; the worker ends because nobody needed it for a while
 ==============  ==========  =====================================================================
 """
@@ -28,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from ..reconstruction.result import Head, Options, PhotoCamera
+from ..reconstruction.result import Head, Options, PhotoCamera, Picture
 
 Message = dict[str, Any]
 
@@ -41,11 +46,15 @@ _ARRAYS = (
     "uv",
     "landmarks",
     "face_landmarks",
+    "face_boxes",
     "regions",
     "raw_vertices",
     "raw_faces",
 )
 _FILES = ("texture_png", "seen_png", "normal_png", "photo_jpeg")
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+"""What reading a damaged file raises."""
 
 
 class ProtocolError(ValueError):
@@ -146,14 +155,12 @@ def save_head(path: Path, head: Head) -> None:
         "name": head.name,
         "surface": head.surface,
         "face_number": head.face_number,
+        "confidence": head.confidence,
         "device": head.device,
         "camera": {**asdict(head.camera), "matrix": head.camera.matrix.tolist()},
         "seconds": head.seconds,
     }
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("wb") as file:
-        np.savez(file, rest=np.array(json.dumps(rest)), **arrays)
-    unfinished.replace(path)
+    _save(path, {**arrays, "rest": np.array(json.dumps(rest))})
 
 
 def load_head(path: Path) -> Head:
@@ -175,13 +182,63 @@ def load_head(path: Path) -> Head:
         If the file is missing, damaged, or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
+        arrays = _load(path)
         rest = json.loads(str(arrays.pop("rest")))
         camera = rest.pop("camera")
         camera["matrix"] = np.array(camera["matrix"], np.float64)
         files = {name: arrays.pop(name).tobytes() for name in _FILES if name in arrays}
         arrays.setdefault("face_landmarks", None)
         return Head(**arrays, **files, camera=PhotoCamera(**camera), **rest)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise ProtocolError(f"{path.name} holds no head: {error}") from error
+
+
+def save_picture(path: Path, picture: Picture) -> None:
+    """Write a picture into an .npz file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it exists only once it is whole.
+    picture : Picture
+        The picture.
+    """
+    _save(path, {"rgb": picture.rgb, "size": np.array([picture.width, picture.height])})
+
+
+def load_picture(path: Path) -> Picture:
+    """Read a picture back.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `save_picture` wrote.
+
+    Returns
+    -------
+    Picture
+        The picture.
+
+    Raises
+    ------
+    ProtocolError
+        If the file is missing, damaged, or holds something else.
+    """
+    try:
+        arrays = _load(path)
+        width, height = arrays["size"].tolist()
+        return Picture(arrays["rgb"], width, height)
+    except _DAMAGE as error:
+        raise ProtocolError(f"{path.name} holds no picture: {error}") from error
+
+
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        np.savez(file, **arrays)
+    unfinished.replace(path)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as data:
+        return {name: data[name] for name in data.files}

@@ -22,13 +22,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from ..reconstruction.errors import ReconstructionError
+from ..reconstruction.errors import NoFaceError, ReconstructionError
 from . import protocol
+from .status import take_status
 
 if TYPE_CHECKING:
     from ..reconstruction.reconstruct import Reconstructor
 
 Send = Callable[[protocol.Message], None]
+Progress = Callable[[str, float], None]
+Answer = Callable[[protocol.Message, Progress], protocol.Message]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,6 +113,12 @@ class Service:
         self._bundle_folders = bundle_folders
         self._folder = folder
         self._reconstructor: Reconstructor | None = None
+        self._answers: dict[str, Answer] = {
+            "reconstruct": self._reconstruct,
+            "picture": self._picture,
+            "fetch": self._fetch,
+            "look": self._look,
+        }
 
     def answer(self, request: protocol.Message, send: Send) -> None:
         """Answer one request with progress, and then with what it asked for or with an error.
@@ -127,34 +136,42 @@ class Service:
             send({"type": "progress", "id": number, "station": station, "fraction": fraction})
 
         try:
-            if request["type"] == "fetch":
-                result = self._fetch(request, progress)
-            else:
-                result = self._reconstruct(request, progress)
+            result = self._answers[request["type"]](request, progress)
         except Exception as error:
             traceback.print_exc()
-            result = {"type": "error", "message": explain(error)}
+            no_face = isinstance(error, NoFaceError)
+            result = {"type": "error", "message": explain(error), "no_face": no_face}
         send({**result, "id": number})
 
-    def _reconstruct(
-        self, request: protocol.Message, progress: Callable[[str, float], None]
-    ) -> protocol.Message:
+    def _opened(self, progress: Progress) -> Reconstructor:
         if self._reconstructor is None:
             progress("start", 0.0)
             # Imported here because it takes seconds, during which progress can be shown already.
             from ..reconstruction.reconstruct import Reconstructor
 
             self._reconstructor = Reconstructor(self._model, self._bundle_folders)
+        return self._reconstructor
+
+    def _reconstruct(self, request: protocol.Message, progress: Progress) -> protocol.Message:
         options = protocol.options_from_json(request["options"])
-        heads = self._reconstructor.reconstruct(Path(request["photo"]), options, progress)
+        heads = self._opened(progress).reconstruct(Path(request["photo"]), options, progress)
         files = [f"{request['id']}-{head.face_number}.npz" for head in heads]
         for file, head in zip(files, heads, strict=True):
             protocol.save_head(self._folder / file, head)
         return {"type": "heads", "files": files}
 
-    def _fetch(
-        self, request: protocol.Message, progress: Callable[[str, float], None]
-    ) -> protocol.Message:
+    def _picture(self, request: protocol.Message, progress: Progress) -> protocol.Message:
+        picture = self._opened(progress).picture(Path(request["photo"]), request["max_side"])
+        file = f"{request['id']}-picture.npz"
+        protocol.save_picture(self._folder / file, picture)
+        return {"type": "seen", "file": file}
+
+    def _look(self, _request: protocol.Message, progress: Progress) -> protocol.Message:
+        progress("look", 0.0)
+        status = take_status(self._model, self._bundle_folders)
+        return {"type": "status", "status": status.to_json()}
+
+    def _fetch(self, request: protocol.Message, progress: Progress) -> protocol.Message:
         # Imported here because reconstructions never touch the network.
         from .download import fetch_bundle
 
