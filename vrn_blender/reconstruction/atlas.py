@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: 2026 vrn_blender authors
+"""A head's surface gets its place in the atlas and its regions, and becomes quads if so asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .mesh import Mesh
+from .surface import Surface
+from .topology import Topology, load_topology
+from .wrap import vertex_normals, wrap
+
+FACING = 4.0
+"""Voxels that opposite normals count as, so that the two sides of an ear are not mixed up."""
+TORN = 4.0
+"""Times its due size that a triangle may have in the atlas before it counts as torn by a seam."""
+
+
+def paint_ready(surface: Surface, landmarks: NDArray[np.float32], kind: str) -> Mesh:
+    """Give a head's surface its quads or triangles, its places in the atlas and its regions.
+
+    Parameters
+    ----------
+    surface : Surface
+        The isosurface.
+    landmarks : (68, 3) float32
+        Multi-PIE landmarks of it, volume frame.
+    kind : {"raw", "sculpt", "light"}
+        As `Options.surface`.
+
+    Returns
+    -------
+    Mesh
+        In the volume frame. ``raw`` has the surface's own vertices and triangles; the quads of
+        ``sculpt`` and ``light`` are the same for every head.
+    """
+    topology = load_topology()
+    vertices = wrap(topology, surface, landmarks)
+    if kind == "sculpt":
+        return Mesh(vertices, topology.quads, topology.uv, topology.regions)
+    if kind == "light":
+        count = int(topology.light_quads.max()) + 1
+        return Mesh(
+            vertices[:count], topology.light_quads, topology.light_uv, topology.regions[:count]
+        )
+    return _painted_raw(surface, topology, vertices)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Places on triangles of the quads: which triangle, and barycentric weights (N, 3) in it."""
+
+    triangle: NDArray[np.intp]
+    weights: NDArray[np.float64]
+
+
+class _Quads:
+    """Wrapped quads, cut into triangles, that can be asked for the nearest place."""
+
+    def __init__(self, topology: Topology, vertices: NDArray[np.float32]) -> None:
+        quads = topology.quads
+        self.corners = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+        self.uv = np.concatenate([topology.uv[:, [0, 1, 2]], topology.uv[:, [0, 2, 3]]])
+        self.points = vertices[self.corners].astype(np.float64)
+        normals = vertex_normals(vertices, quads)
+        self._tree = cKDTree(np.hstack([vertices, 0.5 * FACING * normals]))
+        # Triangles round each vertex; where there are fewer than the most, the last is repeated.
+        order = np.argsort(self.corners.ravel(), kind="stable")
+        count = np.bincount(self.corners.ravel())
+        place = np.minimum(np.arange(count.max()), count[:, None] - 1)
+        self._round = order[(np.cumsum(count) - count)[:, None] + place] // 3
+        first, second = (self.points[:, k] - self.points[:, 0] for k in (1, 2))
+        self._ways = np.stack([first, second], axis=1)
+        gram = self._ways @ self._ways.transpose(0, 2, 1)
+        self._inverse = np.linalg.pinv(gram, hermitian=True) @ self._ways
+
+    def nearest(self, points: NDArray[np.float64], normals: NDArray[np.float64]) -> _Places:
+        """Nearest place of each point (N, 3) that faces about the same way as its normal."""
+        _, vertex = self._tree.query(np.hstack([points, 0.5 * FACING * normals]))
+        triangles = self._round[vertex]
+        weights = _clipped(self.weights(points[:, None], triangles))
+        reached = np.einsum("ntk,ntkc->ntc", weights, self.points[triangles])
+        best = np.square(reached - points[:, None]).sum(axis=2).argmin(axis=1)
+        rows = np.arange(len(points))
+        return _Places(triangles[rows, best], weights[rows, best])
+
+    def weights(
+        self, points: NDArray[np.float64], triangles: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Barycentric weights (..., 3) of points in the planes of triangles."""
+        away = points - self.points[triangles, 0]
+        two = np.einsum("...ij,...j->...i", self._inverse[triangles], away)
+        return np.concatenate([1.0 - two.sum(axis=-1, keepdims=True), two], axis=-1)
+
+
+def _clipped(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    inside = np.maximum(weights, 0.0)
+    return inside / inside.sum(axis=-1, keepdims=True)
+
+
+def _painted_raw(
+    surface: Surface, topology: Topology, vertices: NDArray[np.float32]
+) -> Mesh:
+    quads = _Quads(topology, vertices)
+    points = surface.vertices.astype(np.float64)
+    normals = vertex_normals(surface.vertices, surface.faces)
+    places = quads.nearest(points, normals)
+    at_vertices = np.einsum("nk,nkc->nc", places.weights, quads.uv[places.triangle])
+    uv = at_vertices[surface.faces]
+
+    torn = _torn(uv, points[surface.faces], quads)
+    faces = surface.faces[torn]
+    middles = points[faces].mean(axis=1)
+    chosen = quads.nearest(middles, normals[faces].mean(axis=1)).triangle
+    # All corners in the plane of one triangle of the quads, so all on one side of the seam.
+    weights = quads.weights(points[faces], np.repeat(chosen[:, None], 3, axis=1))
+    uv[torn] = np.einsum("nqk,nkc->nqc", weights, quads.uv[chosen])
+
+    corners = topology.regions[quads.corners[places.triangle]]
+    regions = np.einsum("nk,nkr->nr", places.weights, corners)
+    return Mesh(
+        surface.vertices, surface.faces, np.clip(uv, 0.0, 1.0).astype(np.float32),
+        regions.astype(np.float32),
+    )
+
+
+def _torn(
+    uv: NDArray[np.float64], points: NDArray[np.float64], quads: _Quads
+) -> NDArray[np.intp]:
+    """Triangles whose longest side in the atlas is far too long for that on the surface."""
+    def longest(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+
+    due = np.median(longest(quads.uv) / longest(quads.points))
+    return np.flatnonzero(longest(uv) > TORN * due * longest(points))
