@@ -153,10 +153,12 @@ def mirror_modes(model: HeadModel) -> np.ndarray:
 
     The mean head is symmetric, and the modes are closed under mirroring to 0.4 percent.
     """
-    first, last = model.parts["face"]
-    some = np.arange(first, last, 3)
+    some = np.arange(0, len(model.neutral), 4)
     _, opposite = cKDTree(model.neutral).query(model.neutral[some] * (-1.0, 1.0, 1.0))
     ours = model.modes[:, some].reshape(len(model.modes), -1).astype(np.float64)
-    turned = model.modes[:, opposite] * np.array([-1.0, 1.0, 1.0], dtype=np.float32)
+    turned = model.modes[:, opposite] * np.array([-1.0, 1.0, 1.0])
+    square = ours @ ours.T
+    # A mode that moves next to nothing must not be given an enormous weight.
+    ridge = (1e-6 * np.trace(square) / len(square) + 1e-12) * np.eye(len(square))
     flat = turned.reshape(len(turned), -1)
-    return np.linalg.lstsq(ours.T, flat.T, rcond=None)[0].astype(np.float32)
+    return np.linalg.solve(square + ridge, ours @ flat.T).astype(np.float32)

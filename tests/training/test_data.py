@@ -158,6 +158,7 @@ def test_the_weights_of_a_mirrored_head_make_the_mirror_image(model: HeadModel) 
     size = np.linalg.norm(expected - model.neutral[first:last], axis=1).mean()
     gap = np.linalg.norm(mirrored[first:last] - expected, axis=1).mean()
     assert gap < 0.02 * size
+    assert np.abs(mirror_modes(model)).max() < 1.1
 
 
 @pytest.mark.parametrize("improved", [0.0, 1.0])

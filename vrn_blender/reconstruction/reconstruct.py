@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .align import agreement, align
+from .atlas import paint_ready
+from .bake import bake, fitting_size
 from .bundle import BUNDLE_NAME
 from .crop import Crop, crop_face
 from .errors import Cancelled, PhotoError, ReconstructionError
@@ -23,14 +25,14 @@ from .guidance import draw_guidance
 from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
 from .memory import Kept, Memory
-from .mesh import REGIONS
+from .mesh import Mesh
 from .model_file import MODEL
 from .multitask import predict_from_box
 from .network import Network, Prediction, gpu_name
+from .normals import normal_map
 from .photo import Photo
 from .result import ALL_FACES, LARGEST_FACE, Head, Options, Picture
 from .surface import Surface, extract_surface
-from .texture import project_texture
 
 ProgressCallback = Callable[[str, float], None]
 
@@ -52,6 +54,15 @@ class _Look:
     crop: Crop
     prediction: Prediction
     device: str
+
+
+@dataclass(frozen=True)
+class _Paint:
+    """PNG files of the atlas: colours, what the camera saw, and the light surface's normals."""
+
+    texture: bytes
+    seen: bytes
+    normals: bytes | None
 
 
 class Reconstructor:
@@ -176,7 +187,8 @@ class Reconstructor:
         # The options that each station and the stations before it depend on.
         of_network = (options.box, options.device)
         of_surface = (*of_network, options.smoothing)
-        of_texture = (*of_surface, options.texture_size)
+        of_mesh = (*of_surface, options.surface)
+        of_texture = (*of_mesh, options.texture_size, options.even_light, options.symmetric)
         with walk.station("network"):
             look = kept.once(
                 ("network", number), of_network, lambda: self._look(photo, face, options)
@@ -186,18 +198,22 @@ class Reconstructor:
             surface, landmarks = kept.once(
                 ("surface", number), of_surface, lambda: _draw_surface(look, face, options)
             )
+            mesh = kept.once(
+                ("mesh", number), of_mesh, lambda: paint_ready(surface, landmarks, options.surface)
+            )
         with walk.station("head"):
             frame = head_frame(landmarks, face, crop)
         with walk.station("texture"):
-            uv, texture_png = kept.once(
-                ("texture", number), of_texture, lambda: _cut_texture(photo, crop, surface, options)
+            paint = kept.once(
+                ("texture", number), of_texture, lambda: _paint(photo, crop, mesh, surface, options)
             )
+        raw = options.surface == "raw"
         return Head(
             name=photo.name,
-            vertices=frame.apply(surface.vertices),
-            faces=surface.faces,
-            uv=uv[surface.faces],
-            texture_png=texture_png,
+            vertices=frame.apply(mesh.vertices),
+            faces=mesh.faces,
+            uv=mesh.uv,
+            texture_png=paint.texture,
             landmarks=frame.apply(landmarks),
             face_landmarks=None if face is None else frame.apply(crop.to_volume(face.points)),
             face_number=number,
@@ -206,8 +222,12 @@ class Reconstructor:
             camera=photo_camera(frame, crop, (photo.rgb.shape[1], photo.rgb.shape[0])),
             device=look.device,
             seconds=dict(walk.seconds),
-            surface="raw",
-            regions=np.zeros((len(surface.vertices), len(REGIONS)), np.float32),
+            surface=options.surface,
+            regions=mesh.regions,
+            raw_vertices=None if raw else frame.apply(surface.vertices),
+            raw_faces=None if raw else surface.faces,
+            seen_png=paint.seen,
+            normal_png=paint.normals,
             photo_jpeg=encode_jpeg(photo.rgb) if options.photo else None,
         )
 
@@ -367,12 +387,20 @@ def _draw_surface(
     return align(surface, look.prediction.landmarks, face, look.crop)
 
 
-def _cut_texture(
-    photo: Photo, crop: Crop, surface: Surface, options: Options
-) -> tuple[NDArray[np.float32], bytes]:
-    """Give UVs and the texture as a PNG file."""
-    texture = project_texture(photo, crop, surface, max_size=options.texture_size)
-    return texture.uv, encode_png(texture.image)
+def _paint(photo: Photo, crop: Crop, mesh: Mesh, surface: Surface, options: Options) -> _Paint:
+    size = fitting_size(crop, mesh, options.texture_size)
+    texture = bake(
+        photo,
+        crop,
+        mesh,
+        size=size,
+        even_light=options.even_light,
+        symmetric=options.symmetric,
+    )
+    normals = None
+    if options.surface == "light":
+        normals = encode_png(normal_map(mesh, surface.vertices, surface.faces, size))
+    return _Paint(encode_png(texture.image), encode_png(texture.seen), normals)
 
 
 def _predict(

@@ -80,9 +80,7 @@ def _by_landmarks(
     scale, rotation, translation = similarity(mean, landmarks)
     placed = scale * vertices @ rotation.T + translation
     centres = scale * mean @ rotation.T + translation
-    spline = RBFInterpolator(
-        centres, landmarks - centres, kernel="linear", degree=0, smoothing=2.0
-    )
+    spline = RBFInterpolator(centres, landmarks - centres, kernel="linear", degree=0, smoothing=2.0)
     moved: NDArray[np.float64] = placed + spline(placed)
     return moved
 
@@ -113,9 +111,7 @@ def umbrella(faces: NDArray[np.int32], count: int) -> csr_array:
     return (diags_array(1.0 / links.sum(axis=1)) @ links - diags_array(np.ones(count))).tocsr()
 
 
-def vertex_normals(
-    vertices: NDArray[np.floating], faces: NDArray[np.int32]
-) -> NDArray[np.float64]:
+def vertex_normals(vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> NDArray[np.float64]:
     """Outward normals (V, 3), weighted by area, of triangles or quads."""
     first, third = vertices[faces[:, 2]] - vertices[faces[:, 0]], faces[:, -1]
     cross = np.cross(first, vertices[third] - vertices[faces[:, 1]])
