@@ -75,7 +75,7 @@ def golden(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactor
     Image.fromarray(astronaut).save(photo)
     reconstructor = Reconstructor(bundle_folders=(SHARED_MODELS,))
     try:
-        (head,) = reconstructor.reconstruct(photo, Options(device="cpu"))
+        (head,) = reconstructor.reconstruct(photo, Options(device="cpu", surface="raw"))
         bundle = SHARED_MODELS / BUNDLE_NAME
         detector = open_detector(bundle if bundle.is_file() else None)
     except ModelError as error:

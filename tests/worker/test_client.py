@@ -15,7 +15,7 @@ import pytest
 
 from tests.worker.fake_worker import MISBEHAVIOUR, fake_command, make_head
 from vrn_blender.reconstruction.errors import NoFaceError
-from vrn_blender.reconstruction.result import Head, Options
+from vrn_blender.reconstruction.result import DEFAULT_SURFACE, Head, Options
 from vrn_blender.worker.client import (
     Client,
     Progress,
@@ -46,7 +46,7 @@ def is_gone(process_id: int) -> bool:
 def test_heads_arrive_as_the_worker_made_them(client: Client, tmp_path: Path) -> None:
     heads = heads_of(client, tmp_path / "Фото 🙂.jpg")
     assert [head.name for head in heads] == ["Фото 🙂"]
-    np.testing.assert_array_equal(heads[0].vertices, make_head().vertices)
+    np.testing.assert_array_equal(heads[0].vertices, make_head(surface=DEFAULT_SURFACE).vertices)
 
 
 def test_progress_comes_before_the_heads(client: Client, tmp_path: Path) -> None:

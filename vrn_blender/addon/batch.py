@@ -237,6 +237,16 @@ def build_parser(program: str, *, with_sample: bool) -> argparse.ArgumentParser:
         help="the longest side of the texture (default: %(default)s)",
     )
     parser.add_argument(
+        "--even-light",
+        action="store_true",
+        help="take light and shadow out of the texture",
+    )
+    parser.add_argument(
+        "--symmetric",
+        action="store_true",
+        help="make both sides of the texture the same",
+    )
+    parser.add_argument(
         "--paint",
         choices=PAINTS,
         default=TEXTURE,
@@ -287,6 +297,8 @@ def _options(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Opt
             smoothing=chosen.smoothing,
             texture_size=chosen.texture_size,
             device=chosen.device,
+            even_light=chosen.even_light,
+            symmetric=chosen.symmetric,
             photo=chosen.camera,
         )
     except ReconstructionError as error:

@@ -56,8 +56,21 @@ def describe(job: Job) -> str:
     return f"{job.title}: {_STATIONS.get(job.station, job.station)}"
 
 
+def draw_surface(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Draw the three surfaces as three buttons.
+
+    Parameters
+    ----------
+    layout : UILayout
+        Where: the sidebar or the file browser.
+    context : Context
+        Any.
+    """
+    layout.row(align=True).prop(context.window_manager.vrn_options, "surface", expand=True)
+
+
 def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """Draw what the user may choose before a run.
+    """Draw what the user may choose before a run, but for the surface, which stands by itself.
 
     Parameters
     ----------
@@ -69,7 +82,8 @@ def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     layout.use_property_split = True
     layout.use_property_decorate = False
     for name in FaceOptions.__annotations__:
-        layout.prop(context.window_manager.vrn_options, name)
+        if name != "surface":
+            layout.prop(context.window_manager.vrn_options, name)
     preferences = preferences_of(context)
     if preferences is not None:
         layout.prop(preferences, "device")
@@ -376,6 +390,7 @@ class VRN_OT_choose_photos(bpy.types.Operator):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the options beside the files."""
+        draw_surface(self.layout, context)
         draw_options(self.layout, context)
 
     def execute(self, context: bpy.types.Context) -> Result:

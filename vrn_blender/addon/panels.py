@@ -9,7 +9,7 @@ import bpy
 
 from ..reconstruction.result import describe_confidence
 from .again import face_boxes_of
-from .operators import describe, draw_options
+from .operators import describe, draw_options, draw_surface
 from .photos import SUFFIXES
 from .scene import CONFIDENCE, DEVICE, FACE_NUMBER, PHOTO, SECONDS, is_head
 from .session import Session, session_of
@@ -47,6 +47,7 @@ class VRN_PT_face(_Panel, bpy.types.Panel):
         button = layout.column()
         button.scale_y = 2.0
         button.operator("vrn.face_from_photo", icon="USER")
+        draw_surface(layout, context)
         hint = layout.column(align=True)
         hint.label(text="Choose portraits, or drop them here.")
         hint.label(text="A textured head of each appears")

@@ -94,6 +94,19 @@ class FaceOptions:
         items=TEXTURE_ITEMS,
         default=str(DEFAULT_TEXTURE_SIZE),
     )
+    even_light: BoolProperty(
+        name="Even Light",
+        description=(
+            "Take the photo's light and shadow out of the texture, so that the skin keeps its own "
+            "color and can be lit anew"
+        ),
+        default=False,
+    )
+    symmetric: BoolProperty(
+        name="Symmetric Texture",
+        description="Make both sides of the texture the same, from the side that was seen better",
+        default=False,
+    )
     paint: EnumProperty(
         name="Paint",
         description="What gives the skin its color",
@@ -169,6 +182,8 @@ def to_options(chosen: FaceOptions, box: Iterable[float], device: str) -> Option
         smoothing=chosen.smoothing,
         texture_size=int(chosen.texture_size),
         device=device.lower(),
+        even_light=chosen.even_light,
+        symmetric=chosen.symmetric,
         photo=chosen.camera,
     )
 

@@ -175,7 +175,10 @@ def scale_of(head: Head, unit_size: bool, metres_per_unit: float) -> float:
         Blender units per metre.
     """
     if unit_size:
-        return 1.0 / float(np.ptp(head.vertices[:, 2]))
+        # What is seen of quads for sculpting is the raw surface, which Multires makes of them.
+        seen = head.vertices if head.surface != "sculpt" else head.raw_vertices
+        assert seen is not None  # noqa: S101 - quads for sculpting come with the raw surface
+        return 1.0 / float(np.ptp(seen[:, 2]))
     return 1.0 / metres_per_unit
 
 

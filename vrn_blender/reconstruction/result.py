@@ -21,7 +21,7 @@ LARGEST_FACE = "largest"
 ALL_FACES = "all"
 DEVICES = ("auto", "cuda", "cpu")
 SURFACES = ("raw", "sculpt", "light")
-DEFAULT_SURFACE = "raw"
+DEFAULT_SURFACE = "sculpt"
 DEFAULT_SMOOTHING = 8
 DEFAULT_TEXTURE_SIZE = 4096
 
