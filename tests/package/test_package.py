@@ -99,10 +99,19 @@ def test_locked_wheels_fit_the_python_of_their_target(target: build.Target) -> N
             assert fits or "py3" in python_tag.split("."), wheel.filename
 
 
-def test_cuda_is_in_the_zips_for_linux_and_windows_and_not_for_macos() -> None:
+def test_cuda_can_run_in_the_zips_for_linux_and_windows_and_not_for_macos() -> None:
     for target, packages in build.read_bundle().items():
         gpu = any(package.startswith("onnxruntime-gpu==") for package in packages)
-        assert gpu == (target.flavour == "gpu" and target.platform != "macos-arm64"), target
+        assert gpu == (target.flavour != "cpu" and target.platform != "macos-arm64"), target
+
+
+def test_cuda_itself_is_in_the_flavour_of_its_name_only() -> None:
+    libraries = {"cublas", "cuda-nvrtc", "cuda-runtime", "cudnn-cu13", "cufft", "curand"}
+    for target in build.read_bundle():
+        names = {wheel.name for wheel in build.read_lock() if wheel.suits(target)}
+        nvidia = {name.removeprefix("nvidia-") for name in names if name.startswith("nvidia-")}
+        wanted = {*libraries, "nvjitlink"} if target.flavour == "cuda" else set()
+        assert nvidia == wanted, target
 
 
 def test_numpy_is_never_bundled() -> None:
