@@ -499,7 +499,7 @@ def _parser() -> argparse.ArgumentParser:
             "--flavour",
             default="gpu",
             choices=sorted({target.flavour for target in known}),
-            help="gpu (default) runs on CUDA where it is found, cpu is smaller, cuda brings it along",
+            help="gpu (default) runs on CUDA where found, cpu is smaller, cuda brings it along",
         )
         command.add_argument("--output", type=Path, default=ROOT / "dist", help="default: dist")
         command.add_argument("--blender", help="the Blender executable that builds")

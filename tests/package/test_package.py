@@ -8,6 +8,8 @@ import re
 import subprocess
 import tempfile
 import tomllib
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,29 @@ def test_cuda_itself_is_in_the_flavour_of_its_name_only() -> None:
         nvidia = {name.removeprefix("nvidia-") for name in names if name.startswith("nvidia-")}
         wanted = {*libraries, "nvjitlink"} if target.flavour == "cuda" else set()
         assert nvidia == wanted, target
+
+
+def test_flavour_with_cuda_becomes_a_zip_that_holds_nvidias_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With empty files in the place of wheels, which are gigabytes."""
+    pytest.importorskip("bpy", reason="the bpy wheel, which has Blender's builder, is missing")
+
+    def stand_ins(wheels: Iterable[build.Wheel], _target: build.Target) -> list[Path]:
+        paths = [tmp_path / wheel.filename for wheel in wheels]
+        for path in paths:
+            path.touch()
+        return paths
+
+    monkeypatch.setattr(build, "fetch", stand_ins)
+    monkeypatch.delenv("VRN_BLENDER", raising=False)
+    [archive] = build.build([build.Target("3.13", "linux-x64", "cuda")], tmp_path)
+    assert archive.name == f"vrn_blender-{build.read_version()}-py313-cuda-linux_x64.zip"
+    with zipfile.ZipFile(archive) as file:
+        bundled = [name for name in file.namelist() if name.startswith("wheels/nvidia_")]
+        manifest = tomllib.loads(file.read("blender_manifest.toml").decode())
+    assert len(bundled) == 7
+    assert {f"./{name}" for name in bundled} <= set(manifest["wheels"])
 
 
 def test_numpy_is_never_bundled() -> None:
