@@ -65,7 +65,6 @@ def children() -> list[int]:
 def main() -> None:
     """Do it and report."""
     photo, kills, report = sys.argv[-3:]
-    empty = blocks()
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(report).with_suffix(".blend")))
     begun = time.monotonic()
     first = make_head(photo)
@@ -76,11 +75,12 @@ def main() -> None:
     for _ in range(int(kills)):
         bpy.types.WindowManager.vrn_session.release()
         bpy.ops.wm.open_mainfile(filepath=str(Path(report).with_suffix(".blend")))
+        before = blocks()
         killer = threading.Thread(target=kill_after, args=[generator.uniform(0, seconds)])
         killer.start()
         said.append(make_head(photo))
         killer.join()
-        changed += bool(said[-1]) and blocks() != empty
+        changed += bool(said[-1]) and blocks() != before
     last = make_head(photo)
     bpy.types.WindowManager.vrn_session.release()
     told: dict[str, Any] = {

@@ -87,16 +87,19 @@ class Window:
             lines.append(line)
         raise EOFError(f"the screen is gone after: {command}\n{''.join(lines)}")
 
-    def wait_for(
-        self, what: str, is_so: Callable[[State], Any], seconds: float = PATIENCE_SECONDS
-    ) -> State:
-        """Wait until the observer's state is so; a screenshot tells why it never was."""
+    def becomes(self, is_so: Callable[[State], Any], seconds: float) -> bool:
+        """Say whether the observer's state is so within some time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            state = self.state
-            if is_so(state):
-                return state
+            if is_so(self.state):
+                return True
             time.sleep(0.1)
+        return False
+
+    def wait_for(self, what: str, is_so: Callable[[State], Any]) -> State:
+        """Wait until the observer's state is so; a screenshot tells why it never was."""
+        if self.becomes(is_so, PATIENCE_SECONDS):
+            return self.state
         self.photograph("failure")
         log = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
         raise AssertionError(f"Blender's window waited in vain for {what}: {self.state}\n{log}")

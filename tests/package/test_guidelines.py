@@ -154,7 +154,7 @@ def test_manifest_is_for_an_add_on_with_a_semantic_version_and_a_lowest_blender(
 
 def test_everything_that_blender_is_told_of_carries_the_add_ons_prefix() -> None:
     names = [
-        node.value.value
+        str(node.value.value)
         for path in ADDON
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.Assign)

@@ -72,9 +72,12 @@ def choose(window: Window, photo: Path) -> None:
     window.press("ctrl+a")
     window.write(f"{photo.parent}/")
     window.press("Return")
-    # The first thumbnail.
-    window.click(window.region("FILE_BROWSER", "WINDOW"), 65, 60)
-    window.wait_for("the photo", lambda _state: window.area("FILE_BROWSER")["file"] == photo.name)
+    # The first thumbnail, which takes a while to appear.
+    files = window.region("FILE_BROWSER", "WINDOW")
+    for _ in range(10):
+        window.click(files, 65, 60)
+        if window.becomes(lambda _state: window.area("FILE_BROWSER")["file"] == photo.name, 3):
+            break
     window.photograph("file-browser")
     window.click(window.region("FILE_BROWSER", "EXECUTE"), -70, 22)
     window.point(window.region("VIEW_3D", "WINDOW"), 250, 400)
