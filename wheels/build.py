@@ -83,7 +83,7 @@ class Target:
     platform : str
         Blender's name of the platform, such as "linux-x64".
     flavour : str
-        "gpu" or "cpu".
+        "gpu", "cpu" or "cuda".
     """
 
     python: str
@@ -134,6 +134,7 @@ def read_bundle() -> dict[Target, list[str]]:
         for python, wanted in bundle["python"].items()
         for platform in wanted["platforms"]
         for flavour, extra in bundle["flavour"].items()
+        if platform in extra
     }
 
 
@@ -498,7 +499,7 @@ def _parser() -> argparse.ArgumentParser:
             "--flavour",
             default="gpu",
             choices=sorted({target.flavour for target in known}),
-            help="gpu (default) runs on CUDA where it is found, cpu is smaller",
+            help="gpu (default) runs on CUDA where found, cpu is smaller, cuda brings it along",
         )
         command.add_argument("--output", type=Path, default=ROOT / "dist", help="default: dist")
         command.add_argument("--blender", help="the Blender executable that builds")

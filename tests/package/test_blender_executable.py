@@ -1,31 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
-"""The zip in a real Blender: built by it, installed into it, used from it.
-
-VRN_BLENDER names the Blender: a command that starts it, with arguments if need be. It must see the
-checkout under its own path.
-"""
+"""The zip in a real Blender without a window: built by it, installed into it, used from it."""
 
 import json
-import os
-import shlex
-import shutil
-import subprocess
-import tempfile
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from skimage.data import astronaut
 
+from tests.package.conftest import PACKAGE, Blender
 from wheels import build
 
-ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT.parent / "shared" / "models" / "face_landmarker.task"
-PACKAGE = "bl_ext.user_default.vrn_blender"
+KILLS = Path(__file__).with_name("kills.py")
 INFERENCE_MODULES = (
     "cv2",
     "mediapipe",
@@ -35,74 +21,7 @@ INFERENCE_MODULES = (
     "skimage.measure",
 )
 
-pytestmark = [
-    pytest.mark.blender,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        "VRN_BLENDER" not in os.environ,
-        reason="no Blender executable: the environment variable VRN_BLENDER does not name one",
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Blender:
-    """A Blender executable, and a folder that it sees."""
-
-    command: tuple[str, ...]
-    folder: Path
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self.command, *arguments], capture_output=True, text=True, check=False
-        )
-
-    def evaluate(self, expression: str, *, setup: str = "pass") -> str:
-        """Run Python in Blender and give what an expression is worth there."""
-        code = f"import bpy, sys; {setup}; print('VALUE', {expression}, flush=True)"
-        done = self.run("--background", "--python-exit-code", "1", "--python-expr", code)
-        assert done.returncode == 0, done.stdout + done.stderr
-        values = [line for line in done.stdout.splitlines() if line.startswith("VALUE ")]
-        return values[-1].removeprefix("VALUE ")
-
-
-@pytest.fixture(scope="module")
-def blender() -> Iterator[Blender]:
-    """Give the Blender, and a folder inside the checkout, because it may see nothing else."""
-    work = ROOT / "build"
-    work.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        yield Blender(tuple(shlex.split(os.environ["VRN_BLENDER"])), Path(folder))
-
-
-@pytest.fixture(scope="module")
-def target(blender: Blender) -> build.Target:
-    """Say what to build for: this Blender's Python, without CUDA to keep the zip small."""
-    return build.Target(blender.evaluate("'%d.%d' % sys.version_info[:2]"), "linux-x64", "cpu")
-
-
-@pytest.fixture(scope="module")
-def archive(blender: Blender, target: build.Target) -> Path:
-    """Build the zip with this very Blender."""
-    return build.build([target], blender.folder)[0]
-
-
-@pytest.fixture(scope="module")
-def installed(blender: Blender, archive: Path) -> Iterator[Blender]:
-    """Install the zip, with MediaPipe's bundle where the add-on would have downloaded it to."""
-    done = blender.run(
-        "--command", "extension", "install-file", "-r", "user_default", "-e", str(archive)
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    if not BUNDLE.is_file():
-        pytest.skip("MediaPipe's bundle is not there: no ../shared/models/face_landmarker.task")
-    copy = shutil.copy2(BUNDLE, blender.folder)
-    blender.evaluate(
-        f"shutil.copy2({str(copy)!r}, bpy.utils.extension_path_user({PACKAGE!r}, create=True))",
-        setup="import shutil",
-    )
-    yield blender
-    blender.run("--command", "extension", "remove", "vrn_blender")
+pytestmark = [pytest.mark.blender, pytest.mark.slow]
 
 
 def test_zip_holds_its_locked_wheels_unmodified_and_nothing_else(
@@ -144,10 +63,8 @@ def test_bundled_wheels_work_with_blenders_numpy_in_a_child_process(installed: B
 
 
 def test_batch_command_makes_a_head_and_writes_nothing_into_the_add_ons_folder(
-    installed: Blender,
+    installed: Blender, portrait: Path
 ) -> None:
-    photo = installed.folder / "astronaut.png"
-    Image.fromarray(astronaut()).save(photo)
     output = installed.folder / "heads"
     setup = f"import pathlib; own = pathlib.Path(sys.modules[{PACKAGE!r}].__file__).parent"
     listing = (
@@ -156,10 +73,48 @@ def test_batch_command_makes_a_head_and_writes_nothing_into_the_add_ons_folder(
     )
     before = installed.evaluate(listing, setup=setup)
     done = installed.run(
-        "--command", "vrn_blender", str(photo), "--output", str(output), "--format", "glb"
+        "--command", "vrn_blender", str(portrait), "--output", str(output), "--format", "glb"
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (output / "astronaut.glb").read_bytes().startswith(b"glTF")
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     assert [photo["state"] for photo in summary["photos"]] == ["done"]
     assert installed.evaluate(listing, setup=setup) == before
+
+
+def test_operator_without_a_window_waits_for_the_head_and_raises_where_there_is_none(
+    installed: Blender, portrait: Path
+) -> None:
+    """What scripts and render farms do."""
+    saved = installed.folder / "head.blend"
+    setup = (
+        f"result = bpy.ops.vrn.face_from_photo(filepath={str(portrait)!r}); "
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(saved)!r})"
+    )
+    assert installed.evaluate("result", setup=setup) == "{'FINISHED'}"
+    setup = (
+        f"bpy.ops.wm.open_mainfile(filepath={str(saved)!r}); head = bpy.data.objects['astronaut']"
+    )
+    assert int(installed.evaluate("len(head.data.vertices)", setup=setup)) > 1000
+    code = "import bpy; bpy.ops.vrn.face_from_photo(filepath='/no/such/photo.jpg')"
+    done = installed.run("--background", "--python-exit-code", "3", "--python-expr", code)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "photo.jpg" in done.stdout + done.stderr
+
+
+def test_fifty_kills_of_the_worker_leave_blender_alive_and_nothing_behind(
+    installed: Blender, portrait: Path
+) -> None:
+    report = installed.folder / "kills.json"
+    arguments = [str(portrait), "50", str(report)]
+    done = installed.run("--background", "--python", str(KILLS), "--", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(report.read_text(encoding="utf-8"))
+    killed = [sentence for sentence in told["said"] if sentence]
+    # A head that was ready just before its worker was killed is no failure.
+    assert len(told["said"]) == 50
+    assert len(killed) > 25
+    assert [sentence for sentence in killed if "ended unexpectedly" not in sentence] == []
+    assert (told["first"], told["last"]) == ("", "")
+    assert told["changed"] == 0
+    assert (told["children"], told["left"]) == ([], [])

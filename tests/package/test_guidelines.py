@@ -138,6 +138,64 @@ def test_every_permission_has_a_reason_that_blender_can_show() -> None:
         assert reason[-1].isalnum()
 
 
+def test_name_leaves_blenders_to_blender_and_the_old_bl_info_is_gone() -> None:
+    assert "blender" not in MANIFEST["name"].lower()
+    assert offenders(lambda path: "bl_info" in assigned(ast.walk(parsed(path)))) == []
+
+
+def test_manifest_is_for_an_add_on_with_a_semantic_version_and_a_lowest_blender() -> None:
+    assert (MANIFEST["schema_version"], MANIFEST["type"]) == ("1.0.0", "add-on")
+    for version in (MANIFEST["version"], MANIFEST["blender_version_min"]):
+        assert all(part.isdigit() for part in version.split("."))
+        assert version.count(".") == 2
+    # What wheels of several platforms need.
+    assert MANIFEST["blender_version_min"] == "4.2.0"
+
+
+def test_everything_that_blender_is_told_of_carries_the_add_ons_prefix() -> None:
+    names = [
+        str(node.value.value)
+        for path in ADDON
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "bl_idname"
+        and isinstance(node.value, ast.Constant)
+    ]
+    assert len(names) > 5
+    assert [name for name in names if not name.startswith(("vrn.", "VRN_"))] == []
+
+
+def test_what_is_hooked_into_blender_is_taken_out_again() -> None:
+    pairs = {
+        "bpy.app.handlers": ".remove(",
+        "bpy.app.timers.register": "bpy.app.timers.unregister",
+        "draw_handler_add": "draw_handler_remove",
+        "event_timer_add": "event_timer_remove",
+        "keymap_items.new": "keymap_items.remove",
+        "register_class": "unregister_class",
+        "register_cli_command": "unregister_cli_command",
+    }
+
+    def stays(path: Path) -> bool:
+        text = path.read_text(encoding="utf-8")
+        return any(added in text and removed not in text for added, removed in pairs.items())
+
+    assert offenders(stays, ADDON) == []
+
+
+def test_own_code_is_readable_source_and_nothing_compiled() -> None:
+    kinds = {
+        path.suffix
+        for path in (ROOT / "vrn_blender").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert kinds <= {".py", ".npz", ".json"}
+    longest = max(
+        len(line) for path in SHIPPED for line in path.read_text(encoding="utf-8").splitlines()
+    )
+    assert longest <= 100
+
+
 def test_licence_is_gpl_and_its_text_is_shipped() -> None:
     assert MANIFEST["license"] == ["SPDX:GPL-3.0-or-later"]
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")

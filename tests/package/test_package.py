@@ -8,6 +8,8 @@ import re
 import subprocess
 import tempfile
 import tomllib
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -99,10 +101,42 @@ def test_locked_wheels_fit_the_python_of_their_target(target: build.Target) -> N
             assert fits or "py3" in python_tag.split("."), wheel.filename
 
 
-def test_cuda_is_in_the_zips_for_linux_and_windows_and_not_for_macos() -> None:
+def test_cuda_can_run_in_the_zips_for_linux_and_windows_and_not_for_macos() -> None:
     for target, packages in build.read_bundle().items():
         gpu = any(package.startswith("onnxruntime-gpu==") for package in packages)
-        assert gpu == (target.flavour == "gpu" and target.platform != "macos-arm64"), target
+        assert gpu == (target.flavour != "cpu" and target.platform != "macos-arm64"), target
+
+
+def test_cuda_itself_is_in_the_flavour_of_its_name_only() -> None:
+    libraries = {"cublas", "cuda-nvrtc", "cuda-runtime", "cudnn-cu13", "cufft", "curand"}
+    for target in build.read_bundle():
+        names = {wheel.name for wheel in build.read_lock() if wheel.suits(target)}
+        nvidia = {name.removeprefix("nvidia-") for name in names if name.startswith("nvidia-")}
+        wanted = {*libraries, "nvjitlink"} if target.flavour == "cuda" else set()
+        assert nvidia == wanted, target
+
+
+def test_flavour_with_cuda_becomes_a_zip_that_holds_nvidias_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With empty files in the place of wheels, which are gigabytes."""
+    pytest.importorskip("bpy", reason="the bpy wheel, which has Blender's builder, is missing")
+
+    def stand_ins(wheels: Iterable[build.Wheel], _target: build.Target) -> list[Path]:
+        paths = [tmp_path / wheel.filename for wheel in wheels]
+        for path in paths:
+            path.touch()
+        return paths
+
+    monkeypatch.setattr(build, "fetch", stand_ins)
+    monkeypatch.delenv("VRN_BLENDER", raising=False)
+    [archive] = build.build([build.Target("3.13", "linux-x64", "cuda")], tmp_path)
+    assert archive.name == f"vrn_blender-{build.read_version()}-py313-cuda-linux_x64.zip"
+    with zipfile.ZipFile(archive) as file:
+        bundled = [name for name in file.namelist() if name.startswith("wheels/nvidia_")]
+        manifest = tomllib.loads(file.read("blender_manifest.toml").decode())
+    assert len(bundled) == 7
+    assert {f"./{name}" for name in bundled} <= set(manifest["wheels"])
 
 
 def test_numpy_is_never_bundled() -> None:

@@ -190,10 +190,10 @@ def test_the_worker_finds_the_extensions_libraries_and_not_the_users() -> None:
     assert "PYTHONHOME" not in environment
 
 
-def test_twenty_random_kills_leave_nothing_behind(temporary: Path, tmp_path: Path) -> None:
+def test_fifty_random_kills_leave_nothing_behind(temporary: Path, tmp_path: Path) -> None:
     client = Client(Settings(), fake_command)
     generator = np.random.default_rng(1)
-    for number in range(20):
+    for number in range(50):
         client.reconstruct(tmp_path / f"{number}.jpg", Options())
         time.sleep(generator.uniform(0, 0.2))
         process_id = client.process_id
