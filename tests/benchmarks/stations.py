@@ -6,7 +6,8 @@
 
 Prints medians over the runs. Cold is a fresh process each time, from its start to the finished
 head: ``start`` is Python and its imports, and the stations load what they need. Warm is one process
-that has made a head already. Both run the network on the processor.
+that has made a head already. Both run the network on the processor, and paint 2048 x 2048 texels
+where the photo has so many.
 
 The network's speed is set against the fastest that this processor multiplies matrices of float32,
 through the same library, turn by turn in the same process, so that their ratio says how good the
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -37,7 +39,7 @@ from vrn_blender.reconstruction.model_file import read_model
 from vrn_blender.reconstruction.network import CPU, Network
 from vrn_blender.reconstruction.photo import read_photo
 from vrn_blender.reconstruction.reconstruct import FRACTION_BEFORE, Reconstructor
-from vrn_blender.reconstruction.result import Options
+from vrn_blender.reconstruction.result import DEFAULT_SURFACE, SURFACES, Options
 
 ROOT = Path(__file__).parents[2]
 BUNDLE_FOLDERS = (ROOT.parent / "shared" / "models",)
@@ -61,21 +63,25 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
     parser.add_argument("--photo", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--surface", choices=SURFACES, default=DEFAULT_SURFACE)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(CHILDREN[arguments.child](arguments.photo, arguments.runs)))
+        child = CHILDREN[arguments.child]
+        print(json.dumps(child(arguments.photo, arguments.runs, arguments.surface)))
         return
-    report = measure(arguments.runs)
+    report = measure(arguments.runs, arguments.surface)
     print(json.dumps(report, indent=2) if arguments.json else as_table(report))
 
 
-def measure(runs: int) -> Report:
+def measure(runs: int, surface: str) -> Report:
     """Take all measurements, each in processes of its own.
 
     Parameters
     ----------
     runs : int
         How many times.
+    surface : str
+        As `Options.surface`.
 
     Returns
     -------
@@ -89,7 +95,7 @@ def measure(runs: int) -> Report:
         cold = []
         for _ in range(runs):
             started = time.time()
-            child = _run_child("cold", photo, 1)
+            child = _run_child("cold", photo, 1, surface)
             child["seconds"] = {
                 "start": child["began"] - started,
                 **child["seconds"],
@@ -102,14 +108,18 @@ def measure(runs: int) -> Report:
                 "seconds": medians([child["seconds"] for child in cold]),
                 "peak_mib": statistics.median(child["peak_mib"] for child in cold),
             },
-            "warm": _run_child("warm", photo, runs),
-            "network": _run_child("network", photo, runs),
+            "warm": _run_child("warm", photo, runs, surface),
+            "network": _run_child("network", photo, runs, surface),
         }
 
 
-def _run_child(kind: str, photo: Path, runs: int) -> Report:
+def _options(surface: str) -> Options:
+    return Options(device="cpu", surface=surface, texture_size=2048)
+
+
+def _run_child(kind: str, photo: Path, runs: int, surface: str) -> Report:
     command = [sys.executable, "-m", "tests.benchmarks.stations", "--child", kind]
-    command += ["--photo", str(photo), "--runs", str(runs)]
+    command += ["--photo", str(photo), "--runs", str(runs), "--surface", surface]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if finished.returncode:
         raise SystemExit(finished.stderr)
@@ -117,10 +127,10 @@ def _run_child(kind: str, photo: Path, runs: int) -> Report:
     return report
 
 
-def cold_run(photo: Path, _runs: int) -> Report:
+def cold_run(photo: Path, _runs: int, surface: str) -> Report:
     """Make the first head of this process; times of day tell when it began and ended."""
     began = time.time()
-    (head,) = Reconstructor(bundle_folders=BUNDLE_FOLDERS).reconstruct(photo, Options(device="cpu"))
+    (head,) = Reconstructor(bundle_folders=BUNDLE_FOLDERS).reconstruct(photo, _options(surface))
     return {
         "began": began,
         "ended": time.time(),
@@ -129,19 +139,21 @@ def cold_run(photo: Path, _runs: int) -> Report:
     }
 
 
-def warm_runs(photo: Path, runs: int) -> Report:
+def warm_runs(photo: Path, runs: int, surface: str) -> Report:
     """Make one head untimed and then ``runs`` more in the same process."""
     reconstructor = Reconstructor(bundle_folders=BUNDLE_FOLDERS)
-    reconstructor.reconstruct(photo, Options(device="cpu"))
+    reconstructor.reconstruct(photo, _options(surface))
     rows: list[Seconds] = []
-    for _ in range(runs):
+    for number in range(runs):
+        # A photo that has not changed would be remembered, and nothing done.
+        os.utime(photo, ns=(number, number))
         start = time.perf_counter()
-        (head,) = reconstructor.reconstruct(photo, Options(device="cpu"))
+        (head,) = reconstructor.reconstruct(photo, _options(surface))
         rows.append({**head.seconds, "whole": time.perf_counter() - start})
     return {"seconds": medians(rows), "peak_mib": peak_memory()}
 
 
-def network_speed(photo: Path, runs: int) -> Report:
+def network_speed(photo: Path, runs: int, _surface: str) -> Report:
     """Time the network and a matrix product by turns.
 
     Returns
