@@ -187,7 +187,8 @@ def test_the_texture_shows_eyes_and_mouth_on_the_vertices_that_are_there(
     gap = in_photo - golden.to_photo(head.vertices[nearest])[:, :2]
     assert np.linalg.norm(gap, axis=1).max() < 0.05
     gap = in_photo - golden.to_photo(head.landmarks[EYES_AND_MOUTH])[:, :2]
-    assert np.quantile(np.linalg.norm(gap, axis=1), 0.9) < 1
+    # Vertices are a pixel apart here, and the landmarks of lips lie a little inside the surface.
+    assert np.quantile(np.linalg.norm(gap, axis=1), 0.9) < 1.25
 
 
 def test_texture_coordinates_stay_on_the_picture(golden: Golden) -> None:

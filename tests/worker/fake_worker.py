@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vrn_blender.reconstruction.mesh import REGIONS
 from vrn_blender.reconstruction.result import Head, PhotoCamera
 from vrn_blender.worker import protocol
 from vrn_blender.worker.client import Settings
@@ -59,11 +60,15 @@ def make_head(name: str = "ball", number: int = 1) -> Head:
         vertices=points.astype(np.float32),
         faces=np.array(faces, np.int32),
         uv=(points[:, [0, 2]] / (2 * RADIUS) + 0.5).astype(np.float32)[np.array(faces)],
+        surface="raw",
+        regions=np.zeros((len(points), len(REGIONS)), np.float32),
         texture_png=png.getvalue(),
         landmarks=landmarks,
         face_landmarks=np.zeros((478, 3), np.float32) if number == 1 else None,
         face_number=number,
         camera=PhotoCamera(np.array(FRONT), 16, 32, 2 * RADIUS / 16),
+        raw_vertices=None,
+        raw_faces=None,
         device="CPU",
         seconds={"photo": 0.25, "network": 0.5},
     )

@@ -103,9 +103,7 @@ def _clipped(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return inside / inside.sum(axis=-1, keepdims=True)
 
 
-def _painted_raw(
-    surface: Surface, topology: Topology, vertices: NDArray[np.float32]
-) -> Mesh:
+def _painted_raw(surface: Surface, topology: Topology, vertices: NDArray[np.float32]) -> Mesh:
     quads = _Quads(topology, vertices)
     points = surface.vertices.astype(np.float64)
     normals = vertex_normals(surface.vertices, surface.faces)
@@ -124,15 +122,16 @@ def _painted_raw(
     corners = topology.regions[quads.corners[places.triangle]]
     regions = np.einsum("nk,nkr->nr", places.weights, corners)
     return Mesh(
-        surface.vertices, surface.faces, np.clip(uv, 0.0, 1.0).astype(np.float32),
+        surface.vertices,
+        surface.faces,
+        np.clip(uv, 0.0, 1.0).astype(np.float32),
         regions.astype(np.float32),
     )
 
 
-def _torn(
-    uv: NDArray[np.float64], points: NDArray[np.float64], quads: _Quads
-) -> NDArray[np.intp]:
+def _torn(uv: NDArray[np.float64], points: NDArray[np.float64], quads: _Quads) -> NDArray[np.intp]:
     """Triangles whose longest side in the atlas is far too long for that on the surface."""
+
     def longest(corners: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
 

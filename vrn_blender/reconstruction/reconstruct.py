@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .align import align
+from .atlas import paint_ready
 from .bundle import BUNDLE_NAME
 from .crop import Crop, crop_box, crop_face
 from .errors import Cancelled, NoFaceError, PhotoError
+from .fit import fit_to_landmarks
 from .guidance import draw_guidance, no_guidance
 from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
+from .mesh import Mesh
 from .model_file import MODEL
 from .network import Network
 from .photo import Photo, read_photo
 from .result import ALL_FACES, LARGEST_FACE, Head, Options
-from .surface import extract_surface
+from .surface import Surface, extract_surface
 from .texture import project_texture
 
 ProgressCallback = Callable[[str, float], None]
@@ -128,22 +130,30 @@ class Reconstructor:
             surface = extract_surface(prediction.volume, smoothing=options.smoothing)
             landmarks = prediction.landmarks
             if face is not None:
-                surface, landmarks = align(surface, landmarks, face, crop)
+                surface, landmarks = fit_to_landmarks(surface, landmarks, face, crop)
+            mesh = paint_ready(surface, landmarks, options.surface)
         with walk.station("head"):
             frame = head_frame(landmarks, face, crop)
         with walk.station("texture"):
-            texture = project_texture(photo, crop, surface, max_size=options.texture_size)
+            texture = project_texture(
+                photo, crop, triangulated(mesh), max_size=options.texture_size
+            )
             texture_png = encode_png(texture.image)
+        raw = options.surface == "raw"
         return Head(
             name=photo.name,
-            vertices=frame.apply(surface.vertices),
-            faces=surface.faces,
-            uv=texture.uv[surface.faces],
+            vertices=frame.apply(mesh.vertices),
+            faces=mesh.faces,
+            uv=texture.uv[mesh.faces],
+            surface=options.surface,
+            regions=mesh.regions,
             texture_png=texture_png,
             landmarks=frame.apply(landmarks),
             face_landmarks=None if face is None else frame.apply(crop.to_volume(face.points)),
             face_number=number,
             camera=photo_camera(frame, crop, (photo.rgb.shape[1], photo.rgb.shape[0])),
+            raw_vertices=None if raw else frame.apply(surface.vertices),
+            raw_faces=None if raw else surface.faces,
             device=describe_device(network),
             seconds=dict(walk.seconds),
         )
@@ -227,6 +237,24 @@ def describe_device(network: Network) -> str:
     """
     note = network.provider_note
     return network.provider if note is None else f"{network.provider} ({note})"
+
+
+def triangulated(mesh: Mesh) -> Surface:
+    """Cut quads into triangles.
+
+    Parameters
+    ----------
+    mesh : Mesh
+
+    Returns
+    -------
+    Surface
+        The same vertices.
+    """
+    if mesh.faces.shape[1] == 3:
+        return Surface(mesh.vertices, mesh.faces)
+    halves = np.concatenate([mesh.faces[:, [0, 1, 2]], mesh.faces[:, [0, 2, 3]]])
+    return Surface(mesh.vertices, halves)
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:

@@ -122,6 +122,10 @@ class Head:
         Triangles or quads, wound so that normals point outwards in the head frame.
     uv : ndarray of float32, shape (F, 3, 2) or (F, 4, 2)
         Texture coordinates in 0..1 of each corner of each face, v up.
+    surface : str
+        Which of `SURFACES` this is.
+    regions : ndarray of float32, shape (V, 11)
+        How far, 0..1, each vertex belongs to each of `mesh.REGIONS`; smooth at their borders.
     texture_png : bytes
         The texture as a PNG file, 8-bit sRGB, row 0 on top.
     landmarks : ndarray of float32, shape (68, 3)
@@ -132,6 +136,11 @@ class Head:
         Which face of the photo this is, counted from 1, the largest.
     camera : PhotoCamera
         What took the photo.
+    raw_vertices : ndarray of float32, shape (R, 3), or None
+        The isosurface, head frame, whose detail the quads of ``sculpt`` and ``light`` lack; None
+        where the head is that surface itself.
+    raw_faces : ndarray of int32, shape (T, 3), or None
+        Its triangles.
     device : str
         What ran the network, as read back from the session, and why where that is not a GPU.
     seconds : dict of str to float
@@ -142,10 +151,14 @@ class Head:
     vertices: NDArray[np.float32]
     faces: NDArray[np.int32]
     uv: NDArray[np.float32]
+    surface: str
+    regions: NDArray[np.float32]
     texture_png: bytes
     landmarks: NDArray[np.float32]
     face_landmarks: NDArray[np.float32] | None
     face_number: int
     camera: PhotoCamera
+    raw_vertices: NDArray[np.float32] | None
+    raw_faces: NDArray[np.int32] | None
     device: str
     seconds: dict[str, float]

@@ -35,7 +35,8 @@ Message = dict[str, Any]
 MAX_LINE = 1 << 20
 """Bytes beyond which a line without an end cannot be a message."""
 
-_ARRAYS = ("vertices", "faces", "uv", "landmarks", "face_landmarks")
+_OPTIONAL_ARRAYS = ("face_landmarks", "raw_vertices", "raw_faces")
+_ARRAYS = ("vertices", "faces", "uv", "regions", "landmarks", *_OPTIONAL_ARRAYS)
 
 
 class ProtocolError(ValueError):
@@ -131,6 +132,7 @@ def save_head(path: Path, head: Head) -> None:
     arrays = {name: value for name in _ARRAYS if (value := getattr(head, name)) is not None}
     rest = {
         "name": head.name,
+        "surface": head.surface,
         "face_number": head.face_number,
         "device": head.device,
         "camera": {**asdict(head.camera), "matrix": head.camera.matrix.tolist()},
@@ -172,7 +174,7 @@ def load_head(path: Path) -> Head:
         camera = rest.pop("camera")
         camera["matrix"] = np.array(camera["matrix"], np.float64)
         texture_png = arrays.pop("texture_png").tobytes()
-        arrays.setdefault("face_landmarks", None)
+        arrays = dict.fromkeys(_OPTIONAL_ARRAYS) | arrays
         return Head(texture_png=texture_png, camera=PhotoCamera(**camera), **arrays, **rest)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ProtocolError(f"{path.name} holds no head: {error}") from error
