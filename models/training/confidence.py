@@ -17,9 +17,9 @@ import numpy as np
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from vrn_blender.reconstruction.align import agreement, align
 from vrn_blender.reconstruction.crop import crop_face
 from vrn_blender.reconstruction.errors import EmptyVolumeError
+from vrn_blender.reconstruction.fit import agreement, fit_to_landmarks
 from vrn_blender.reconstruction.guidance import draw_guidance
 from vrn_blender.reconstruction.landmarks import open_detector
 from vrn_blender.reconstruction.network import Network
@@ -100,7 +100,7 @@ def judge(evaluation: Evaluation, number: int) -> tuple[float, float] | None:
         surface = extract_surface(prediction.volume)
     except EmptyVolumeError:
         return None
-    surface, _ = align(surface, prediction.landmarks, face, crop)
+    surface, _ = fit_to_landmarks(surface, prediction.landmarks, face, crop)
     truth, _ = evaluation.truth(shot)
     errors = measure(crop.to_photo(surface.vertices), surface.faces, truth)
     return agreement(prediction.landmarks, face, crop), errors.image

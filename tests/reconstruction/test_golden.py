@@ -145,7 +145,7 @@ def test_the_head_stands_upright_and_looks_along_minus_y(golden: Golden) -> None
 def test_the_landmarks_lie_on_the_mesh(golden: Golden) -> None:
     gap, _ = cKDTree(golden.head.vertices).query(golden.head.landmarks)
     assert np.median(gap) < 0.0015
-    assert gap.max() < 0.006
+    assert gap.max() < 0.008
 
 
 def test_photo_and_head_frame_are_a_similarity_apart(golden: Golden) -> None:

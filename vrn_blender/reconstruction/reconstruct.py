@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .align import agreement, align
 from .atlas import paint_ready
 from .bake import bake, fitting_size
 from .bundle import BUNDLE_NAME
 from .crop import Crop, crop_face
 from .errors import Cancelled, PhotoError, ReconstructionError
+from .fit import agreement, fit_to_landmarks
 from .guidance import draw_guidance
 from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
@@ -318,6 +318,24 @@ def describe_device(network: Network) -> str:
     return network.provider if note is None else f"{network.provider}: {note}"
 
 
+def triangulated(mesh: Mesh) -> Surface:
+    """Cut quads into triangles.
+
+    Parameters
+    ----------
+    mesh : Mesh
+
+    Returns
+    -------
+    Surface
+        The same vertices.
+    """
+    if mesh.faces.shape[1] == 3:
+        return Surface(mesh.vertices, mesh.faces)
+    halves = np.concatenate([mesh.faces[:, [0, 1, 2]], mesh.faces[:, [0, 2, 3]]])
+    return Surface(mesh.vertices, halves)
+
+
 def encode_png(image: NDArray[np.uint8]) -> bytes:
     """Write a picture as a PNG file in memory, fast rather than small.
 
@@ -384,7 +402,7 @@ def _draw_surface(
     surface = extract_surface(look.prediction.volume, smoothing=options.smoothing)
     if face is None:
         return surface, look.prediction.landmarks
-    return align(surface, look.prediction.landmarks, face, look.crop)
+    return fit_to_landmarks(surface, look.prediction.landmarks, face, look.crop)
 
 
 def _paint(photo: Photo, crop: Crop, mesh: Mesh, surface: Surface, options: Options) -> _Paint:

@@ -146,7 +146,7 @@ class Head:
         Left, top, right and bottom of every face that was found in the photo, the largest first;
         photo frame, pixels. None, N = 0, after an unguided run, which looks for no face.
     confidence : float or None
-        How well the network's own landmarks agree with MediaPipe's before they are aligned: one
+        How well the network's own landmarks agree with MediaPipe's before the fit: one
         less their mean distance in the photo as a share of the face's width. None after an
         unguided run, which has nothing to compare with. `describe_confidence` puts it into words.
     camera : PhotoCamera
@@ -160,7 +160,8 @@ class Head:
     regions : ndarray of float32, shape (V, 11)
         How far, 0..1, each vertex belongs to each of `mesh.REGIONS`; smooth at their borders.
     raw_vertices : ndarray of float32, shape (W, 3), or None
-        For ``"sculpt"``: the surface as the network drew it, head frame.
+        The isosurface, head frame, whose detail the quads of ``sculpt`` and ``light`` lack; None
+        where the head is that surface itself.
     raw_faces : ndarray of int32, shape (T, 3), or None
         Its triangles.
     seen_png : bytes or None

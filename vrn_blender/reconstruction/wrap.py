@@ -17,8 +17,8 @@ from .topology import Topology
 
 STIFFNESS = (300.0, 60.0, 10.0, 2.0, 0.4, 0.1)
 """What a bend costs against a distance to the surface, from round to round: stiff, then loose."""
-PASSES = 2
-"""How often the nearest places are looked up anew at each stiffness."""
+UNSURE = 1e-3
+"""How much a vertex without a place on the surface is held where it is."""
 FARTHEST = (24.0, 16.0, 10.0, 6.0, 4.0, 3.0)
 """Voxels beyond which a place of the surface is none of a vertex's, from round to round."""
 SAME_SIDE = 0.5
@@ -56,20 +56,17 @@ def wrap(
     normals = vertex_normals(surface.vertices, surface.faces)
     tree = cKDTree(surface.vertices)
     for stiffness, farthest in zip(STIFFNESS, FARTHEST, strict=True):
-        trust = solver = None
-        for _ in range(PASSES):
-            gap, fits = _gaps(vertices, topology.quads, surface.vertices, normals, tree, farthest)
-            if solver is None:
-                trust = np.where(fits, 1.0, 1e-3)
-                system = (diags_array(trust) + stiffness * bending).tocsc()
-                solver = splu(
-                    system,
-                    permc_spec="MMD_AT_PLUS_A",
-                    diag_pivot_thresh=0.0,
-                    options={"SymmetricMode": True},
-                )
-            gap[~fits] = 0.0
-            vertices = vertices + solver.solve(trust[:, None] * gap)
+        gap, fits = _gaps(vertices, topology.quads, surface.vertices, normals, tree, farthest)
+        trust = np.where(fits, 1.0, UNSURE)
+        solver = splu(
+            (diags_array(trust) + stiffness * bending).tocsc(),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
+        vertices = vertices + solver.solve(trust[:, None] * gap)
+        gap, _ = _gaps(vertices, topology.quads, surface.vertices, normals, tree, farthest)
+        vertices = vertices + solver.solve(trust[:, None] * gap)
     return vertices.astype(np.float32)
 
 
@@ -93,13 +90,15 @@ def _gaps(
     tree: cKDTree,
     farthest: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Way (V, 3) to the tangent planes of the nearest points, and where it is to be trusted."""
+    """Way (V, 3) to the tangent planes of the nearest points where they fit (V,), else none."""
     distance, nearest = tree.query(vertices)
     away = points[nearest] - vertices
     there = normals[nearest]
     ours = vertex_normals(vertices, quads)
     fits = (np.einsum("ij,ij->i", ours, there) > SAME_SIDE) & (distance < farthest)
-    return np.einsum("ij,ij->i", away, there)[:, None] * there, fits
+    gap = np.einsum("ij,ij->i", away, there)[:, None] * there
+    gap[~fits] = 0.0
+    return gap, fits
 
 
 def umbrella(faces: NDArray[np.int32], count: int) -> csr_array:

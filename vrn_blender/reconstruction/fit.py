@@ -3,19 +3,23 @@
 """The surface is drawn onto the photo's landmarks, so that eyes and mouth lie on their texture.
 
 MediaPipe was made for photos and the network has only seen renders: in the image plane, on a real
-photo, MediaPipe is the more exact of the two. So the surface is bent in that plane, smoothly and by
-a few voxels at most; its depth stays the network's.
+photo, MediaPipe is the more exact of the two. So the surface is moved in that plane, each vertex
+keeping its place among its neighbours as well as it can; its depth stays the network's.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array, diags_array
+from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
 
 from .canonical import load_canonical, similarity
 from .crop import Crop
 from .landmarks import Face
 from .surface import Surface
+from .wrap import umbrella
 
 FIRST = 17
 """The jaw's contour, 0 to 16, is no place on the skin but an outline, and is left out."""
@@ -77,18 +81,23 @@ SAME_PLACE = np.array(
     ]
 )
 
-REACH = 10.0
-"""Standard deviation in voxels, 18 mm, of the bump by which a landmark moves its surroundings."""
-CAUTION = 0.15
-"""Ridge: how much a bump costs against a landmark that stays off by as much."""
+NEAREST = 6
+"""Vertices that share a landmark's pull."""
+PULL = 1e-2
+"""What a landmark that stays off by a voxel costs; a vertex that leaves its place relative to its
+neighbours' mean by a voxel costs one."""
+REST = 2e-5
+"""What a vertex that moves by a voxel costs: without a reason, none does."""
+FADE, LEAST_SHARE = 1e-4, 1e-3
+"""What is added to `REST` halfway behind the face, and the least share it is divided by."""
 LIMIT = 8.0
 """Voxels that a landmark may pull at most; what is farther off is a mistake of one of the two."""
 
 
-def align(
+def fit_to_landmarks(
     surface: Surface, landmarks: NDArray[np.float32], face: Face, crop: Crop
 ) -> tuple[Surface, NDArray[np.float32]]:
-    """Bend a surface in the image plane until its landmarks meet the photo's.
+    """Move a surface in the image plane until its landmarks meet the photo's.
 
     Parameters
     ----------
@@ -109,33 +118,54 @@ def align(
 
     References
     ----------
-    Ridge regression with Gaussian radial basis functions: Arad, Dyn, Reisfeld and Yeshurun, "Image
-    warping by radial basis functions: application to facial expressions", CVGIP 56(2), 1994.
+    Sorkine et al., "Laplacian surface editing", SGP 2004: the least-squares problem of sections 2
+    and 3, without the rotations, which the image plane's small moves do not need.
     """
     gap, trust, _ = _compare(landmarks, face, crop)
     gap *= np.minimum(1.0, LIMIT / np.maximum(np.linalg.norm(gap, axis=1, keepdims=True), 1e-6))
+    places = landmarks[FIRST:].astype(np.float64)
+    vertices = surface.vertices.astype(np.float64)
+    share = _share(vertices, landmarks)
+    movable = np.flatnonzero(share)
+    laplacian = umbrella(surface.faces, len(vertices))[:, movable].tocsr()
 
-    centres = landmarks[FIRST:, :2].astype(np.float64)
-    system = _bumps(centres, centres) + np.diag(CAUTION / trust)
-    weights = np.linalg.solve(system, gap)
+    nearest, weights = _round(places, vertices[movable])
+    rows = np.repeat(np.arange(len(places)), NEAREST)
+    at_landmarks = coo_array(
+        (weights.ravel(), (rows, nearest.ravel())), shape=(len(places), len(movable))
+    ).tocsr()
 
-    ears, eyes = landmarks[[0, 16]].mean(0), landmarks[[36, 45]].mean(0)
-    forward = (eyes - ears) / np.sum((eyes - ears) ** 2)
+    pull = diags_array(PULL * trust)
+    rest = REST + FADE * (1.0 / np.maximum(share[movable], LEAST_SHARE) - 1.0)
+    system = laplacian.T @ laplacian + at_landmarks.T @ pull @ at_landmarks + diags_array(rest)
+    solver = splu(
+        system.tocsc(),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
+    moves = np.zeros((len(vertices), 2))
+    moves[movable] = solver.solve(at_landmarks.T @ (pull @ gap))
+    moved = surface.vertices.copy()
+    moved[:, :2] += moves.astype(np.float32)
 
-    def moved(places: NDArray[np.float32]) -> NDArray[np.float32]:
-        share = np.clip(((places - ears) @ forward - 0.2) / 0.6, 0.0, 1.0)
-        share = share * share * (3.0 - 2.0 * share)
-        near = np.flatnonzero(share)
-        out = places.copy()
-        bend = _bumps(places[near, :2].astype(np.float64), centres) @ weights
-        out[near, :2] += (share[near, None] * bend).astype(np.float32)
-        return out
+    nearest, weights = _round(landmarks, vertices)
+    shifted = landmarks.copy()
+    shifted[:, :2] += np.einsum("nk,nkc->nc", weights, moves[nearest]).astype(np.float32)
+    return Surface(moved, surface.faces), shifted
 
-    return Surface(moved(surface.vertices), surface.faces), moved(landmarks)
+
+def _round(
+    places: NDArray[np.floating], vertices: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Vertices (N, 6) whose weighted mean each place is, and their weights."""
+    distance, nearest = cKDTree(vertices).query(places, k=NEAREST)
+    weights = 1.0 / (distance + 0.5)
+    return nearest, weights / weights.sum(axis=1, keepdims=True)
 
 
 def agreement(landmarks: NDArray[np.float32], face: Face, crop: Crop) -> float:
-    """Say how well the network's own landmarks agree with MediaPipe's, before they are aligned.
+    """Say how well the network's own landmarks agree with MediaPipe's, before the fit.
 
     Parameters
     ----------
@@ -186,6 +216,9 @@ def _compare(
     return gap, trust, float(scale * np.ptp(canonical.mediapipe[:, 0]))
 
 
-def _bumps(places: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    square = (places**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2.0 * places @ centres.T
-    return np.exp(-square / (2.0 * REACH**2))
+def _share(places: NDArray[np.float64], landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How far (N,), 0 to 1, places lie before the ears and so may move."""
+    ears, eyes = landmarks[[0, 16]].mean(0), landmarks[[36, 45]].mean(0)
+    forward = (eyes - ears) / np.sum((eyes - ears) ** 2)
+    share = np.clip(((places - ears) @ forward - 0.2) / 0.6, 0.0, 1.0)
+    return share * share * (3.0 - 2.0 * share)
