@@ -94,6 +94,9 @@ def main() -> None:
         if not sentence:
             seconds = min(seconds, spent)
         changed += bool(said[-1]) and blocks() != before
+    # The system takes a moment for a kill.
+    while bpy.types.WindowManager.vrn_session.worker_is_alive:
+        time.sleep(0.01)
     last = make_head(photo)
     bpy.types.WindowManager.vrn_session.release()
     told: dict[str, Any] = {
