@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +17,24 @@ import pytest
 
 from tests.worker.fake_worker import fake_command, make_head
 from vrn_blender.worker.client import Client, Settings
+
+EXIT_STATUS = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep how it went until everything has been printed."""
+    session.config.stash[EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the bpy wheel 4.2 before it frees, after Python is gone, what its exporter registered."""
+    blender = sys.modules.get("bpy")
+    if blender is not None and blender.app.version < (4, 3) and EXIT_STATUS in config.stash:
+        shutil.rmtree(blender.app.tempdir, ignore_errors=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[EXIT_STATUS])
 
 
 @pytest.fixture

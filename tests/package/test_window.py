@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -92,20 +93,30 @@ def is_gone(process_id: int) -> bool:
     return status.rpartition(")")[2].split()[0] == "Z"
 
 
+@contextmanager
+def held(process_id: int) -> Iterator[None]:
+    """Stop a process for a while, so that its work lasts for as long as a test looks at it."""
+    os.kill(process_id, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(process_id, signal.SIGCONT)
+
+
 def test_the_viewport_turns_meanwhile_and_esc_leaves_the_scene_as_it_was(
     window: Window, portrait: Path
 ) -> None:
     before = window.state
     choose(window, portrait)
     worker = window.wait_for("the worker", lambda state: state["worker"])["worker"]
-    # Held, so that the work lasts for as long as the test looks at it.
-    os.kill(worker, signal.SIGSTOP)
-    view = window.area("VIEW_3D")["view"]
-    window.press("KP_4")
-    window.wait_for("another view", lambda _state: window.area("VIEW_3D")["view"] != view)
-    window.photograph("working")
-    assert window.state["running"]
-    window.press("Escape")
+    with held(worker):
+        view = window.area("VIEW_3D")["view"]
+        window.press("KP_4")
+        window.wait_for("another view", lambda _state: window.area("VIEW_3D")["view"] != view)
+        window.photograph("working")
+        assert window.state["running"]
+        window.press("Escape")
     after = window.wait_for("the end of the work", lambda state: not state["running"])
     assert after["worker"] is None
     assert is_gone(worker)
