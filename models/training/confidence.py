@@ -11,6 +11,7 @@ pixels, or partly covered. The words' bounds stand in ``vrn_blender/reconstructi
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -102,7 +103,9 @@ def judge(evaluation: Evaluation, number: int) -> tuple[float, float] | None:
         return None
     surface, _ = fit_to_landmarks(surface, prediction.landmarks, face, crop)
     truth, _ = evaluation.truth(shot)
-    errors = measure(crop.to_photo(surface.vertices), surface.faces, truth)
+    # The truth counts depth from the head's middle.
+    vertices = replace(crop, middle_depth=0.0).to_photo(surface.vertices)
+    errors = measure(vertices, surface.faces, truth)
     return agreement(prediction.landmarks, face, crop), errors.image
 
 
