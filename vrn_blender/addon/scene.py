@@ -25,6 +25,7 @@ property               content
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import bpy
@@ -89,12 +90,13 @@ def add_heads(
     for other in tuple(view_layer.objects.selected):
         other.select_set(False)
     taken = [_bounds(other) for other in view_layer.objects if is_head(other)]
+    walls = [_bounds(other) for other in view_layer.objects if _hides(other)]
     objects = []
     for entry in made:
         units = scale_of(entry.head, choices.unit_size, scene.unit_settings.scale_length)
         built = build_object(entry, units, choices.paint)
         collection.objects.link(built)
-        built.location = _clear_place(scene.cursor.location, built, taken)
+        built.location = _clear_place(scene.cursor.location, built, taken, walls)
         view_layer.update()
         taken.append(_bounds(built))
         objects.append(built)
@@ -327,10 +329,21 @@ def _bounds(head_object: bpy.types.Object) -> NDArray[np.float64]:
     return np.stack([corners.min(axis=0), corners.max(axis=0)])
 
 
+def _hides(other: bpy.types.Object) -> bool:
+    """Tell whether something stands in the scene that a head inside of it would not be seen in."""
+    return other.type == "MESH" and not is_head(other) and other.visible_get()
+
+
 def _clear_place(
-    wanted: Vector, head_object: bpy.types.Object, taken: Sequence[NDArray[np.float64]]
+    wanted: Vector,
+    head_object: bpy.types.Object,
+    taken: Sequence[NDArray[np.float64]],
+    walls: Sequence[NDArray[np.float64]],
 ) -> Vector:
-    """Move along x from the wanted place until no head stands there."""
+    """Move along x from the wanted place until no head stands there and nothing hides it.
+
+    A new file's cube would.
+    """
     local = np.array(head_object.bound_box)
     size = np.stack([local.min(axis=0), local.max(axis=0)])
     place = np.array(wanted)
@@ -339,7 +352,15 @@ def _clear_place(
         low, high = size + place
         return bool((low < other[1]).all() and (other[0] < high).all())
 
-    while (other := next(filter(in_the_way, taken), None)) is not None:
+    def inside(other: NDArray[np.float64]) -> bool:
+        low, high = size + place
+        return bool((other[0] < low).all() and (high < other[1]).all())
+
+    def obstacle() -> NDArray[np.float64] | None:
+        heads, others = filter(in_the_way, taken), filter(inside, walls)
+        return next(itertools.chain(heads, others), None)
+
+    while (other := obstacle()) is not None:
         place[0] = other[1, 0] - size[0, 0] + _GAP * (size[1, 0] - size[0, 0])
     return Vector(place)
 
