@@ -24,6 +24,7 @@ from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
 from .mesh import Mesh
 from .model_file import MODEL
+from .neck import cut_neck
 from .network import Network
 from .photo import Photo, read_photo
 from .result import ALL_FACES, LARGEST_FACE, Head, Options
@@ -127,11 +128,12 @@ class Reconstructor:
             guidance = no_guidance() if face is None else draw_guidance(face, crop)
             prediction = network.predict(crop, guidance)
         with walk.station("surface"):
-            surface = extract_surface(prediction.volume, smoothing=options.smoothing)
             landmarks = prediction.landmarks
+            volume = cut_neck(prediction.volume, head_frame(landmarks, None, crop))
+            surface = extract_surface(volume, smoothing=options.smoothing)
             if face is not None:
                 surface, landmarks = fit_to_landmarks(surface, landmarks, face, crop)
-            mesh = paint_ready(surface, landmarks, options.surface)
+            mesh = paint_ready(surface, landmarks, options.surface, face_only=options.face_only)
         with walk.station("head"):
             frame = head_frame(landmarks, face, crop)
         with walk.station("texture"):

@@ -46,6 +46,8 @@ class Options:
         The longest side that the texture may have, in pixels.
     device : str
         ``"auto"``, ``"cuda"`` or ``"cpu"``: where the network runs.
+    face_only : bool
+        Keep a mask only, from ear to ear and from hairline to throat, with an open border.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Options:
     smoothing: int = DEFAULT_SMOOTHING
     texture_size: int = DEFAULT_TEXTURE_SIZE
     device: str = "auto"
+    face_only: bool = False
 
     def __post_init__(self) -> None:
         numbered = self.face.isascii() and self.face.isdigit() and int(self.face) > 0
