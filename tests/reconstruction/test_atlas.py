@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vrn_blender.reconstruction.atlas import paint_ready
+from vrn_blender.reconstruction.mesh import REGIONS
 from vrn_blender.reconstruction.surface import Surface
 from vrn_blender.reconstruction.topology import load_topology
 from vrn_blender.reconstruction.wrap import vertex_normals, wrap
@@ -89,3 +90,19 @@ def test_a_raw_surface_s_triangles_hardly_overlap_in_the_atlas() -> None:
     assert (layers > 1).sum() < 0.01 * (layers > 0).sum()
     longest = np.linalg.norm(mesh.uv - np.roll(mesh.uv, 1, axis=1), axis=2).max()
     assert longest < 0.1
+
+
+@pytest.mark.parametrize("kind", ["raw", "sculpt", "light"])
+def test_the_face_alone_is_one_patch_with_one_open_border(kind: str) -> None:
+    surface, marks = head(1)
+    whole = paint_ready(surface, marks, kind)
+    mask = paint_ready(surface, marks, kind, face_only=True)
+    assert 0.1 < len(mask.faces) / len(whole.faces) < 0.5
+    assert len(mask.vertices) == len(mask.regions) == mask.faces.max() + 1
+    assert mask.regions[:, REGIONS.index("lips")].max() > 0.8
+    assert mask.regions[:, REGIONS.index("ears")].max() < 0.8
+    pairs = np.sort(np.stack([mask.faces, np.roll(mask.faces, -1, axis=1)], axis=2), axis=2)
+    sides, count = np.unique(pairs.reshape(-1, 2), axis=0, return_counts=True)
+    assert len(mask.vertices) - len(sides) + len(mask.faces) == 1
+    border = sides[count == 1]
+    assert (np.bincount(border.ravel())[np.unique(border)] == 2).all()

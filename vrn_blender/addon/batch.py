@@ -237,6 +237,11 @@ def build_parser(program: str, *, with_sample: bool) -> argparse.ArgumentParser:
         help="the longest side of the texture (default: %(default)s)",
     )
     parser.add_argument(
+        "--face-only",
+        action="store_true",
+        help="a mask from ear to ear with an open border instead of the whole head",
+    )
+    parser.add_argument(
         "--even-light",
         action="store_true",
         help="take light and shadow out of the texture",
@@ -297,6 +302,7 @@ def _options(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Opt
             smoothing=chosen.smoothing,
             texture_size=chosen.texture_size,
             device=chosen.device,
+            face_only=chosen.face_only,
             even_light=chosen.even_light,
             symmetric=chosen.symmetric,
             photo=chosen.camera,

@@ -77,6 +77,11 @@ class FaceOptions:
         items=SURFACE_ITEMS,
         default=DEFAULT_SURFACE.upper(),
     )
+    face_only: BoolProperty(
+        name="Face Only",
+        description="Keep a mask from ear to ear, with an open border, in place of the whole head",
+        default=False,
+    )
     smoothing: IntProperty(
         name="Smoothing",
         description=(
@@ -182,6 +187,7 @@ def to_options(chosen: FaceOptions, box: Iterable[float], device: str) -> Option
         smoothing=chosen.smoothing,
         texture_size=int(chosen.texture_size),
         device=device.lower(),
+        face_only=chosen.face_only,
         even_light=chosen.even_light,
         symmetric=chosen.symmetric,
         photo=chosen.camera,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .mesh import Mesh
@@ -21,7 +23,9 @@ TORN = 4.0
 """Times its due size that a triangle may have in the atlas before it counts as torn by a seam."""
 
 
-def paint_ready(surface: Surface, landmarks: NDArray[np.float32], kind: str) -> Mesh:
+def paint_ready(
+    surface: Surface, landmarks: NDArray[np.float32], kind: str, *, face_only: bool = False
+) -> Mesh:
     """Give a head's surface its quads or triangles, its places in the atlas and its regions.
 
     Parameters
@@ -32,6 +36,8 @@ def paint_ready(surface: Surface, landmarks: NDArray[np.float32], kind: str) -> 
         Multi-PIE landmarks of it, volume frame.
     kind : {"raw", "sculpt", "light"}
         As `Options.surface`.
+    face_only : bool
+        As in `Options`.
 
     Returns
     -------
@@ -42,13 +48,39 @@ def paint_ready(surface: Surface, landmarks: NDArray[np.float32], kind: str) -> 
     topology = load_topology()
     vertices = wrap(topology, surface, landmarks)
     if kind == "sculpt":
-        return Mesh(vertices, topology.quads, topology.uv, topology.regions)
+        mesh = Mesh(vertices, topology.quads, topology.uv, topology.regions)
+        return _part(mesh, topology.mask) if face_only else mesh
     if kind == "light":
-        count = int(topology.light_quads.max()) + 1
-        return Mesh(
-            vertices[:count], topology.light_quads, topology.light_uv, topology.regions[:count]
-        )
-    return _painted_raw(surface, topology, vertices)
+        mesh = Mesh(vertices, topology.light_quads, topology.light_uv, topology.regions)
+        everything = np.ones(len(mesh.faces), bool)
+        return _part(mesh, topology.light_mask if face_only else everything)
+    mesh, masked = _painted_raw(surface, topology, vertices)
+    return _part(mesh, _largest_patch(mesh.faces, masked)) if face_only else mesh
+
+
+def _part(mesh: Mesh, kept: NDArray[np.bool_]) -> Mesh:
+    """Take some faces of a mesh, and the vertices that they need."""
+    used, faces = np.unique(mesh.faces[kept], return_inverse=True)
+    shape = (-1, mesh.faces.shape[1])
+    return Mesh(
+        mesh.vertices[used],
+        np.ascontiguousarray(faces.reshape(shape), np.int32),
+        mesh.uv[kept],
+        mesh.regions[used],
+    )
+
+
+def _largest_patch(faces: NDArray[np.int32], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of some triangles, those that hang together by their sides with most others."""
+    some = np.flatnonzero(kept)
+    sides = np.sort(np.stack([faces[some], np.roll(faces[some], -1, axis=1)], axis=2), axis=2)
+    _, side = np.unique(sides.reshape(-1, 2), axis=0, return_inverse=True)
+    owner = np.repeat(np.arange(len(some)), 3)
+    table = coo_array((np.ones(len(owner), np.int32), (owner, side.ravel()))).tocsr()
+    _, patch = connected_components(table @ table.T, directed=False)
+    largest = np.zeros(len(faces), bool)
+    largest[some[patch == np.bincount(patch).argmax()]] = True
+    return largest
 
 
 @dataclass(frozen=True)
@@ -103,7 +135,10 @@ def _clipped(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return inside / inside.sum(axis=-1, keepdims=True)
 
 
-def _painted_raw(surface: Surface, topology: Topology, vertices: NDArray[np.float32]) -> Mesh:
+def _painted_raw(
+    surface: Surface, topology: Topology, vertices: NDArray[np.float32]
+) -> tuple[Mesh, NDArray[np.bool_]]:
+    """Give the surface its places in the atlas, and say which triangles the face's mask has."""
     quads = _Quads(topology, vertices)
     points = surface.vertices.astype(np.float64)
     normals = vertex_normals(surface.vertices, surface.faces)
@@ -121,12 +156,9 @@ def _painted_raw(surface: Surface, topology: Topology, vertices: NDArray[np.floa
 
     corners = topology.regions[quads.corners[places.triangle]]
     regions = np.einsum("nk,nkr->nr", places.weights, corners)
-    return Mesh(
-        surface.vertices,
-        surface.faces,
-        np.clip(uv, 0.0, 1.0).astype(np.float32),
-        regions.astype(np.float32),
-    )
+    masked = np.tile(topology.mask, 2)[places.triangle][surface.faces].all(axis=1)
+    uv = np.clip(uv, 0.0, 1.0).astype(np.float32)
+    return Mesh(surface.vertices, surface.faces, uv, regions.astype(np.float32)), masked
 
 
 def _torn(uv: NDArray[np.float64], points: NDArray[np.float64], quads: _Quads) -> NDArray[np.intp]:

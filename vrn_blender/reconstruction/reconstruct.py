@@ -28,6 +28,7 @@ from .memory import Kept, Memory
 from .mesh import Mesh
 from .model_file import MODEL
 from .multitask import predict_from_box
+from .neck import cut_neck
 from .network import Network, Prediction, gpu_name
 from .normals import normal_map
 from .photo import Photo
@@ -187,7 +188,7 @@ class Reconstructor:
         # The options that each station and the stations before it depend on.
         of_network = (options.box, options.device)
         of_surface = (*of_network, options.smoothing)
-        of_mesh = (*of_surface, options.surface)
+        of_mesh = (*of_surface, options.surface, options.face_only)
         of_texture = (*of_mesh, options.texture_size, options.even_light, options.symmetric)
         with walk.station("network"):
             look = kept.once(
@@ -199,7 +200,11 @@ class Reconstructor:
                 ("surface", number), of_surface, lambda: _draw_surface(look, face, options)
             )
             mesh = kept.once(
-                ("mesh", number), of_mesh, lambda: paint_ready(surface, landmarks, options.surface)
+                ("mesh", number),
+                of_mesh,
+                lambda: paint_ready(
+                    surface, landmarks, options.surface, face_only=options.face_only
+                ),
             )
         with walk.station("head"):
             frame = head_frame(landmarks, face, crop)
@@ -399,10 +404,12 @@ def require_box(photo: Photo, box: tuple[float, float, float, float]) -> None:
 def _draw_surface(
     look: _Look, face: Face | None, options: Options
 ) -> tuple[Surface, NDArray[np.float32]]:
-    surface = extract_surface(look.prediction.volume, smoothing=options.smoothing)
+    landmarks = look.prediction.landmarks
+    volume = cut_neck(look.prediction.volume, head_frame(landmarks, None, look.crop))
+    surface = extract_surface(volume, smoothing=options.smoothing)
     if face is None:
-        return surface, look.prediction.landmarks
-    return fit_to_landmarks(surface, look.prediction.landmarks, face, look.crop)
+        return surface, landmarks
+    return fit_to_landmarks(surface, landmarks, face, look.crop)
 
 
 def _paint(photo: Photo, crop: Crop, mesh: Mesh, surface: Surface, options: Options) -> _Paint:

@@ -49,6 +49,8 @@ class Options:
         The longest side that the texture may have, in pixels.
     device : str
         ``"auto"``, ``"cuda"`` or ``"cpu"``: where the network runs.
+    face_only : bool
+        Keep a mask only, from ear to ear and from hairline to throat, with an open border.
     even_light : bool
         Take the photo's light out of the texture, so that the skin keeps its own colour.
     symmetric : bool
@@ -68,6 +70,7 @@ class Options:
     smoothing: int = DEFAULT_SMOOTHING
     texture_size: int = DEFAULT_TEXTURE_SIZE
     device: str = "auto"
+    face_only: bool = False
     even_light: bool = False
     symmetric: bool = False
     photo: bool = False

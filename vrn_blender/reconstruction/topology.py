@@ -32,12 +32,15 @@ class Topology:
         Place in the atlas of each corner, 0..1, v up. No two faces overlap.
     regions : (V, 11) float32
         As in `Mesh`.
+    mask : (Q,) bool
+        Quads of the face alone, from ear to ear and from hairline to throat.
     """
 
     vertices: NDArray[np.float32]
     quads: NDArray[np.int32]
     uv: NDArray[np.float32]
     regions: NDArray[np.float32]
+    mask: NDArray[np.bool_]
 
     @property
     def light_quads(self) -> NDArray[np.int32]:
@@ -48,6 +51,11 @@ class Topology:
     def light_uv(self) -> NDArray[np.float32]:
         """Place in the atlas (Q / 4, 4, 2) float32 of each corner of ``light_quads``."""
         return np.ascontiguousarray(self.uv.reshape(-1, 4, 4, 2)[:, _CORNERS, _CORNERS])
+
+    @property
+    def light_mask(self) -> NDArray[np.bool_]:
+        """Which (Q / 4,) bool of ``light_quads`` are the face's."""
+        return np.ascontiguousarray(self.mask[::4])
 
 
 def load_topology() -> Topology:
@@ -63,4 +71,5 @@ def load_topology() -> Topology:
             data["quads"].astype(np.int32),
             data["uv"],
             data["regions"].astype(np.float32) / 255.0,
+            data["mask"],
         )
