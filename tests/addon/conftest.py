@@ -55,9 +55,10 @@ def make_client(temporary: Path) -> Callable[[Settings], Client]:
 
 @pytest.fixture
 def bpy() -> Any:
-    """Give Blender with the factory's file: a camera, a lamp and a cube."""
+    """Give Blender with the factory's file: a camera, a lamp and a cube, which is hidden."""
     blender = pytest.importorskip("bpy", reason="needs the bpy wheel")
     blender.ops.wm.read_homefile(use_factory_startup=True)
+    blender.data.objects["Cube"].hide_set(True)
     return blender
 
 

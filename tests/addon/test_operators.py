@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import typing
@@ -118,6 +120,18 @@ def test_edit_mode_is_left(addon: Any, tmp_path: Path) -> None:
 def test_unit_size(addon: Any, tmp_path: Path) -> None:
     addon.ops.vrn.face_from_photo(filepath=str(tmp_path / "a.jpg"), size="UNIT")
     assert addon.data.objects["a"].dimensions.z == pytest.approx(1, abs=0.002)
+
+
+def test_a_worker_that_died_a_moment_before_the_press_is_not_noticed(
+    addon: Any, tmp_path: Path
+) -> None:
+    session = addon.types.WindowManager.vrn_session
+    addon.ops.vrn.face_from_photo(filepath=str(tmp_path / "a.jpg"))
+    for _ in range(5):
+        os.kill(session.process_id, signal.SIGKILL)
+        result = addon.ops.vrn.face_from_photo(filepath=str(tmp_path / "a.jpg"))
+        assert result == {"FINISHED"}
+    assert len([entry for entry in addon.data.objects if entry.name.startswith("a")]) == 6
 
 
 def test_releasing_the_worker_ends_it(addon: Any, tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ def test_the_rest_of_the_scene_stays_as_it_is(bpy: Any, made: Maker) -> None:
 
 
 def test_the_head_alone_is_selected_and_active(bpy: Any, made: Maker) -> None:
+    bpy.data.objects["Cube"].hide_set(False)
+    bpy.data.objects["Cube"].select_set(True)
     assert bpy.data.objects["Cube"].select_get()
     (head,) = put(bpy, made())
     assert list(bpy.context.view_layer.objects.selected) == [head]
@@ -103,6 +105,12 @@ def test_the_head_stands_at_the_cursor(bpy: Any, made: Maker) -> None:
     bpy.context.scene.cursor.location = (1, 2, 3)
     (head,) = put(bpy, made())
     assert tuple(head.location) == (1, 2, 3)
+
+
+def test_a_head_does_not_stand_inside_of_a_cube(bpy: Any, made: Maker) -> None:
+    bpy.data.objects["Cube"].hide_set(False)
+    (head,) = put(bpy, made())
+    assert min(corner[0] for corner in head.bound_box) + head.location.x > 1
 
 
 def test_several_heads_stand_side_by_side_in_one_collection(bpy: Any, made: Maker) -> None:

@@ -70,8 +70,8 @@ def add_heads(
     Parameters
     ----------
     scene : Scene
-        Where they go: into the collection `COLLECTION`, at the 3D cursor, clear of other heads. It
-        must be the context's.
+        Where they go: into the collection `COLLECTION`, at the 3D cursor, clear of other heads and
+        of what would hide them. It must be the context's.
     view_layer : ViewLayer
         Whose selection and active object change.
     made : sequence of Made
