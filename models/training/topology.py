@@ -31,8 +31,8 @@ from vrn_blender.reconstruction.surface import extract_surface
 
 from .correspond import to_head_frame
 from .decoder import NECK, SLOPE, TEMPLATE_BOX, Box, Decoder
-from .evaluate import write_whole
 from .lattice import BACK, BLOCKS, FAR, HALF, LEFT, TOP, Key, Lattice, build, edges, subdivide
+from .pictures import write_whole
 
 # A grid finer than the template's, so that marching cubes leaves no steps.
 BOX = Box((-11.2, -14.8, -11.6), (11.2, 16.0, 14.4), 0.16)
