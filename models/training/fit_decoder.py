@@ -70,12 +70,15 @@ def main() -> None:
         normals[i] = head_normals(model, vertices)[chosen]
         landmarks[i] = vertices[model.landmarks]
     held_out = 60
-    decoder = Decoder(heads.shape[1])
-    decoder.landmarks.bias.data = torch.from_numpy(model.neutral[model.landmarks].reshape(-1))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    decoder = Decoder(heads.shape[1]).to(device)
+    neutral_landmarks = torch.from_numpy(model.neutral[model.landmarks].reshape(-1))
+    decoder.landmarks.bias.data = neutral_landmarks.to(device)
     if arguments.start.exists() and not arguments.from_scratch:
-        decoder.load_state_dict(torch.load(arguments.start)["decoder"])
+        decoder.load_state_dict(torch.load(arguments.start, map_location=device)["decoder"])
     optimiser = torch.optim.Adam(decoder.parameters(), lr=RATE)
-    weights = torch.from_numpy(weight)[:, None]
+    weights = torch.from_numpy(weight)[:, None].to(device)
+    template_points, template_normals = template_points.to(device), template_normals.to(device)
     limit, start, step = arguments.minutes * 60.0, time.monotonic(), 0
     bar = tqdm(total=round(limit), unit="s")
     while (spent := time.monotonic() - start) < limit:
@@ -83,20 +86,20 @@ def main() -> None:
         for group in optimiser.param_groups:
             group["lr"] = rate
         rows = rng.integers(held_out, len(heads), BATCH)
-        coefficients = torch.from_numpy(heads[rows])
+        coefficients = torch.from_numpy(heads[rows]).to(device)
         fields = decoder.fields(coefficients)
-        away = torch.randn(BATCH, POINTS, 1) * 0.5
+        away = torch.randn(BATCH, POINTS, 1, device=device) * 0.5
         some = rng.choice(len(chosen), POINTS, replace=False)
         away[:, ::2] = 0.0
-        start_points = torch.from_numpy(points[rows][:, some])
-        start_points = start_points + away * torch.from_numpy(
-            normals[rows][:, some].astype(np.float32)
-        )
+        start_points = torch.from_numpy(points[rows][:, some]).to(device)
+        outwards = torch.from_numpy(normals[rows][:, some].astype(np.float32)).to(device)
+        start_points = start_points + away * outwards
         target = template_points[some] + away * template_normals[some]
         moved = decoder.displacement(fields, start_points[:, None, None])[:, 0, 0]
         gap = (start_points + moved - target).norm(dim=2, keepdim=True)
         fit = (gap * weights[some] * torch.exp(-2.0 * away.abs())).mean()
-        marks = decoder.landmarks(coefficients).view(-1, 68, 3) - torch.from_numpy(landmarks[rows])
+        true_marks = torch.from_numpy(landmarks[rows]).to(device)
+        marks = decoder.landmarks(coefficients).view(-1, 68, 3) - true_marks
         loss = fit + SMOOTHNESS * bending(fields) + marks.square().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -109,17 +112,17 @@ def main() -> None:
     with torch.no_grad():
         errors = []
         for i in range(held_out):
-            fields = decoder.fields(torch.from_numpy(heads[i : i + 1]))
-            start_points = torch.from_numpy(points[i : i + 1])[:, None, None]
+            fields = decoder.fields(torch.from_numpy(heads[i : i + 1]).to(device))
+            start_points = torch.from_numpy(points[i : i + 1])[:, None, None].to(device)
             moved = decoder.displacement(fields, start_points) + start_points
-            errors.append((moved[0, 0, 0] - template_points).norm(dim=1).numpy())
+            errors.append((moved[0, 0, 0] - template_points).norm(dim=1).cpu().numpy())
     errors = np.stack(errors) * 10.0
     print(
         f"{step} steps; held-out heads: mean {errors.mean():.2f} mm, "
         f"95 % {np.quantile(errors, 0.95):.2f} mm"
     )
     distances = torch.from_numpy(template_distances(model))
-    torch.save({"decoder": decoder.state_dict(), "template": distances}, arguments.output)
+    torch.save({"decoder": decoder.cpu().state_dict(), "template": distances}, arguments.output)
 
 
 if __name__ == "__main__":
