@@ -22,6 +22,7 @@ from vrn_blender.reconstruction.bundle import BUNDLE_NAME
 from vrn_blender.reconstruction.canonical import similarity
 from vrn_blender.reconstruction.errors import ModelError
 from vrn_blender.reconstruction.landmarks import Face, open_detector
+from vrn_blender.reconstruction.mesh import REGIONS
 from vrn_blender.reconstruction.reconstruct import Reconstructor
 from vrn_blender.reconstruction.result import Head, Options
 
@@ -52,11 +53,14 @@ class Golden:
     face : Face
         MediaPipe's landmarks, found again in the photo.
     texture : (H, W, 3) uint8
+    quads : list of Head
+        The same head for sculpting and as few quads.
     """
 
     head: Head
     face: Face
     texture: NDArray[np.uint8]
+    quads: list[Head]
 
     def to_photo(self, points: NDArray[np.float32]) -> NDArray[np.float64]:
         """Head-frame points in the photo frame, (N, 3).
@@ -68,6 +72,9 @@ class Golden:
         return scale * points.astype(np.float64) @ rotation.T + move
 
 
+FACE = ("brows", "eyelids", "eyes", "nose", "lips", "chin", "cheeks")
+
+
 @pytest.fixture(scope="module")
 def golden(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Golden:
     pytest.importorskip("mediapipe")
@@ -76,6 +83,10 @@ def golden(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactor
     reconstructor = Reconstructor(bundle_folders=(SHARED_MODELS,))
     try:
         (head,) = reconstructor.reconstruct(photo, Options(device="cpu", surface="raw"))
+        quads = [
+            reconstructor.reconstruct(photo, Options(device="cpu", surface=kind))[0]
+            for kind in ("sculpt", "light")
+        ]
         bundle = SHARED_MODELS / BUNDLE_NAME
         detector = open_detector(bundle if bundle.is_file() else None)
     except ModelError as error:
@@ -86,7 +97,24 @@ def golden(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactor
     detector.close()
     reconstructor.close()
     texture = np.asarray(Image.open(io.BytesIO(head.texture_png)), np.uint8)
-    return Golden(head, face, texture)
+    return Golden(head, face, texture, quads)
+
+
+def test_no_part_of_the_face_runs_through_another(golden: Golden) -> None:
+    pytest.importorskip("bpy", reason="needs the bpy wheel")
+    from mathutils.bvhtree import BVHTree
+
+    for head in (golden.head, *golden.quads):
+        whole = BVHTree.FromPolygons(head.vertices.tolist(), head.faces.tolist())
+        inside = head.regions[:, [REGIONS.index(name) for name in FACE]].max(axis=1) > 0.5
+        face = inside[head.faces].all(axis=1)
+        assert face.sum() > 0.1 * len(face)
+        crossing = [
+            (one, other)
+            for one, other in whole.overlap(whole)
+            if face[one] and face[other] and not set(head.faces[one]) & set(head.faces[other])
+        ]
+        assert not crossing, head.surface
 
 
 def test_the_mesh_is_closed_and_wound_one_way(golden: Golden) -> None:
