@@ -191,6 +191,15 @@ def test_every_button_and_choice_explains_itself(addon: Any) -> None:
         assert not entry.description.endswith("."), entry.identifier
 
 
+def test_every_choice_stands_in_one_group() -> None:
+    pytest.importorskip("bpy", reason="needs the bpy wheel")
+    from vrn_blender.addon.operators import OPTION_GROUPS
+    from vrn_blender.addon.properties import FaceOptions
+
+    shown = [name for names in OPTION_GROUPS.values() for name in names]
+    assert sorted([*shown, "surface"]) == sorted(FaceOptions.__annotations__)
+
+
 def test_photos_can_be_dropped(addon: Any) -> None:
     handler = addon.types.VRN_FH_face_from_photo
     assert handler.bl_import_operator == "vrn.face_from_photo"

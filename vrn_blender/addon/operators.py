@@ -40,6 +40,14 @@ _STATIONS = {
 }
 
 
+OPTION_GROUPS = {
+    "Head": ("face", "size", "smoothing", "face_only"),
+    "Texture": ("paint", "texture_size", "even_light", "symmetric"),
+    "Scene": ("camera", "landmarks"),
+}
+"""The choices as the sidebar and the file browser group them; the surface stands by itself."""
+
+
 def describe(job: Job) -> str:
     """Say in a few words what the worker is at.
 
@@ -81,9 +89,12 @@ def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     """
     layout.use_property_split = True
     layout.use_property_decorate = False
-    for name in FaceOptions.__annotations__:
-        if name != "surface":
-            layout.prop(context.window_manager.vrn_options, name)
+    for title, names in OPTION_GROUPS.items():
+        header, body = layout.panel(f"vrn_options_{title.lower()}")
+        header.label(text=title)
+        if body is not None:
+            for name in names:
+                body.prop(context.window_manager.vrn_options, name)
     preferences = preferences_of(context)
     if preferences is not None:
         layout.prop(preferences, "device")

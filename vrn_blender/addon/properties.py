@@ -94,8 +94,8 @@ class FaceOptions:
         max=200,
     )
     texture_size: EnumProperty(
-        name="Texture",
-        description="The longest side of the texture, which is cut from the photo",
+        name="Resolution",
+        description="The longest side that the texture may have; the photo may ask for less",
         items=TEXTURE_ITEMS,
         default=str(DEFAULT_TEXTURE_SIZE),
     )
