@@ -8,7 +8,7 @@ A third of the photos shows heads turned by 0 to 30 degrees, a third by 30 to 60
 90. The systems:
 
 guided
-    As the add-on runs the network, from MediaPipe's landmarks; before the surface is fitted to them.
+    As the add-on runs the network, from MediaPipe's landmarks, before the fit to them.
 unguided
     The same crop without the landmarks; where MediaPipe found no face, from a box round it.
 multitask
