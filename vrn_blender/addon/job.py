@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..reconstruction.errors import NoFaceError, ReconstructionError
 from ..reconstruction.result import Head, Options, Picture
-from ..worker.client import Answer, Client, Progress, WorkerError
+from ..worker.client import Answer, Client, Progress
 from ..worker.status import Status
 
 _POLL_SECONDS = 0.02
@@ -86,7 +86,7 @@ class Job(ABC):
         self.station = "start"
         self._client = client
         self._fraction = 0.0
-        self._asked = self._heard = self._was_warm = False
+        self._asked = False
 
     @property
     @abstractmethod
@@ -103,21 +103,15 @@ class Job(ABC):
         while not self.done:
             try:
                 if not self._asked:
-                    self._asked, self._heard = True, False
-                    self._was_warm = self._client.alive
+                    self._asked = True
                     self._ask()
                 news = self._client.poll()
             except ReconstructionError as error:
-                if isinstance(error, WorkerError) and self._was_warm and not self._heard:
-                    # It died of something before this request, which a new one can answer.
-                    self._asked = False
-                    continue
                 self.failures.append(self._failure(error))
                 self._next()
                 continue
             if news is None:
                 return
-            self._heard = True
             if isinstance(news, Progress):
                 self.station, self._fraction = news.station, news.fraction
             else:

@@ -300,6 +300,10 @@ class Client:
             if message is not None:
                 return self._take(message, worker, worker.request)
         except (EOFError, OSError) as error:
+            if worker.answered and not worker.heard:
+                # It died of something before this request.
+                self._ask_another(worker.request)
+                return None
             raise self._ended(worker, _why_gone(worker.process)) from error
         except (ValueError, KeyError, TypeError) as error:
             raise self._ended(
@@ -372,19 +376,23 @@ class Client:
         self, message: protocol.Message, worker: _Worker, request: protocol.Message
     ) -> Progress | Answer | None:
         if message["type"] == "idle":
-            # The request and the worker's farewell have crossed, so a new worker gets it.
-            self._discard()
-            self._started().send(request)
+            # The request and the worker's farewell have crossed.
+            self._ask_another(request)
             return None
         if message["id"] != request["id"]:
             raise protocol.ProtocolError(f"an answer to another request: {message}")
         if message["type"] == "progress":
             return Progress(str(message["station"]), float(message["fraction"]))
         answer = _read_answer(message, worker)
-        worker.request = None
+        worker.request, worker.answered = None, True
         if isinstance(answer, ReconstructionError):
             raise answer
         return answer
+
+    def _ask_another(self, request: protocol.Message) -> None:
+        """Give a request to a new worker, because the one that has it is gone."""
+        self._discard()
+        self._started().send(request)
 
     def _ended(self, worker: _Worker, sentence: str) -> WorkerError:
         log = worker.read_log()
@@ -394,6 +402,9 @@ class Client:
 
 class _Worker:
     """A process, its pipes, the folder that goes with it, and what it was asked last.
+
+    It has ``answered`` once it has done any request, and is ``heard`` once it has said anything
+    since the last one.
 
     Parameters
     ----------
@@ -410,6 +421,7 @@ class _Worker:
 
     def __init__(self, command: Command, settings: Settings) -> None:
         self.request: protocol.Message | None = None
+        self.answered = self.heard = False
         self.deadline = 0.0
         self._buffer = b""
         try:
@@ -424,7 +436,7 @@ class _Worker:
 
     def send(self, request: protocol.Message) -> None:
         """Write a request; a process that is gone is noticed when its answer is read."""
-        self.request = request
+        self.request, self.heard = request, False
         self.deadline = time.monotonic() + request["seconds"]
         with contextlib.suppress(OSError):
             self._stdin.write(protocol.encode(request))
@@ -436,7 +448,7 @@ class _Worker:
             self._buffer += _read_what_is_there(self._stdout.fileno())
         line, end, rest = self._buffer.partition(b"\n")
         if end:
-            self._buffer = rest
+            self._buffer, self.heard = rest, True
             return protocol.decode(line)
         if len(line) > protocol.MAX_LINE:
             raise protocol.ProtocolError("a line without an end")
