@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from vrn_blender.reconstruction.canonical import load_canonical
-from vrn_blender.reconstruction.mesh import Mesh
-from vrn_blender.reconstruction.reconstruct import triangulated
+from vrn_blender.reconstruction.raster import split_quads
 from vrn_blender.reconstruction.surface import Surface
 from vrn_blender.reconstruction.topology import load_topology
 
@@ -39,5 +38,5 @@ def head(seed: int | None = None, yaw: float = 0.0) -> tuple[Surface, NDArray[np
             return np.asarray(bent, np.float32)
 
         points, marks = bend(points), bend(marks)
-    mesh = Mesh(in_volume(points, yaw), topology.quads, topology.uv, topology.regions)
-    return triangulated(mesh), in_volume(marks, yaw)
+    surface = Surface(in_volume(points, yaw), split_quads(topology.quads))
+    return surface, in_volume(marks, yaw)

@@ -9,6 +9,7 @@ import pytest
 
 from vrn_blender.reconstruction.atlas import paint_ready
 from vrn_blender.reconstruction.mesh import REGIONS
+from vrn_blender.reconstruction.raster import split_quads
 from vrn_blender.reconstruction.surface import Surface
 from vrn_blender.reconstruction.topology import load_topology
 from vrn_blender.reconstruction.wrap import vertex_normals, wrap
@@ -73,10 +74,10 @@ def test_a_raw_surface_s_features_lie_where_they_belong(seed: int) -> None:
     surface, marks = head(seed)
     mesh = paint_ready(surface, marks, "raw")
     topology = load_topology()
-    right = np.concatenate([topology.uv[:, [0, 1, 2]], topology.uv[:, [0, 2, 3]]])
+    right = split_quads(topology.uv)
     off = np.linalg.norm(mesh.uv - right, axis=2).max(axis=1)
     middle = topology.vertices[topology.quads].mean(axis=1)
-    face = np.tile((middle[:, 1] < -0.05) & (middle[:, 2] > -0.07), 2)
+    face = np.repeat((middle[:, 1] < -0.05) & (middle[:, 2] > -0.07), 2)
     assert np.percentile(off[face], 95) < 0.02
     assert np.percentile(off, 95) < 0.05
 

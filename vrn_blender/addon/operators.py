@@ -156,7 +156,30 @@ class Watching(bpy.types.Operator):
         raise NotImplementedError
 
 
-class Reconstructing(RunOptions, Watching):
+class Working(Watching):
+    """What operators share whose job runs beside Blender or is waited for; not one itself.
+
+    A subclass begins the job in `_begin`, which says whether there is one.
+    """
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
+        """Work beside Blender."""
+        if bpy.app.background:
+            return self.execute(context)
+        return self._watch(context) if self._begin(context) else {"CANCELLED"}
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        """Wait for the worker: for scripts and for Blender without a window."""
+        if not self._begin(context):
+            return {"CANCELLED"}
+        self._job.wait()
+        return self._finish(context)
+
+    def _begin(self, context: bpy.types.Context) -> bool:
+        raise NotImplementedError
+
+
+class Reconstructing(RunOptions, Working):
     """What operators share that have the worker make heads; not one itself."""
 
     _job: PhotoJob
@@ -221,24 +244,14 @@ class VRN_OT_face_from_photo(Reconstructing):
         """Say why the button is greyed out."""
         return worker_is_free(cls, context)
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         """Work beside Blender; ask for photos first if none is given."""
         if not self._photos():
             bpy.ops.vrn.choose_photos("INVOKE_DEFAULT")
             return {"INTERFACE"}
-        if bpy.app.background:
-            return self.execute(context)
-        self._take_choices(context)
-        if not self._begin(context):
-            return {"CANCELLED"}
-        return self._watch(context)
-
-    def execute(self, context: bpy.types.Context) -> Result:
-        """Wait for the worker: for scripts and for Blender without a window."""
-        if not self._begin(context):
-            return {"CANCELLED"}
-        self._job.wait()
-        return self._finish(context)
+        if not bpy.app.background:
+            self._take_choices(context)
+        return super().invoke(context, event)
 
     def _photos(self) -> list[Path]:
         return chosen_photos(self.filepath, self.directory, [file.name for file in self.files])
@@ -320,19 +333,6 @@ class VRN_OT_run_again(Reconstructing):
             f"Make the head of face {properties.number} of the photo in the place of this one; "
             "one Undo brings this one back"
         )
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
-        """Work beside Blender."""
-        if bpy.app.background:
-            return self.execute(context)
-        return self._watch(context) if self._begin(context) else {"CANCELLED"}
-
-    def execute(self, context: bpy.types.Context) -> Result:
-        """Wait for the worker: for scripts and for Blender without a window."""
-        if not self._begin(context):
-            return {"CANCELLED"}
-        self._job.wait()
-        return self._finish(context)
 
     def _begin(self, context: bpy.types.Context) -> bool:
         self._take_choices(context)
@@ -463,7 +463,7 @@ class VRN_OT_release_worker(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class VRN_OT_refresh_status(Watching):
+class VRN_OT_refresh_status(Working):
     """Looks at what the worker has to work with."""
 
     bl_idname = "vrn.refresh_status"
@@ -481,19 +481,9 @@ class VRN_OT_refresh_status(Watching):
         """Say why the button is greyed out."""
         return worker_is_free(cls, context)
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
-        """Look beside Blender."""
-        self._begin(context)
-        return self._watch(context)
-
-    def execute(self, context: bpy.types.Context) -> Result:
-        """Wait for it: for scripts and for Blender without a window."""
-        self._begin(context)
-        self._job.wait()
-        return self._finish(context)
-
-    def _begin(self, context: bpy.types.Context) -> None:
+    def _begin(self, context: bpy.types.Context) -> bool:
         self._job = session_of(context).begin(worker_settings(context), StatusJob)
+        return True
 
     def _finish(self, context: bpy.types.Context) -> Result:
         self._report_failures("ERROR")
@@ -501,7 +491,7 @@ class VRN_OT_refresh_status(Watching):
         return {"CANCELLED"} if self._job.failures else {"FINISHED"}
 
 
-class VRN_OT_fetch_bundle(Watching):
+class VRN_OT_fetch_bundle(Working):
     """Downloads MediaPipe's bundle."""
 
     bl_idname = "vrn.fetch_bundle"
@@ -522,22 +512,12 @@ class VRN_OT_fetch_bundle(Watching):
             return False
         return worker_is_free(cls, context)
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
-        """Download beside Blender."""
-        self._begin(context)
-        return self._watch(context)
-
-    def execute(self, context: bpy.types.Context) -> Result:
-        """Wait for the download: for scripts and for Blender without a window."""
-        self._begin(context)
-        self._job.wait()
-        return self._finish(context)
-
-    def _begin(self, context: bpy.types.Context) -> None:
+    def _begin(self, context: bpy.types.Context) -> bool:
         folder = Path(bpy.utils.extension_path_user(PACKAGE, create=True))
         self._job = session_of(context).begin(
             worker_settings(context), lambda client: DownloadJob(client, folder)
         )
+        return True
 
     def _finish(self, context: bpy.types.Context) -> Result:
         self._report_failures("ERROR")

@@ -7,8 +7,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import spsolve
+
+from .wrap import adjacency
 
 # Voxels: vertices of one cell are solved for together, and then smoothed apart.
 CELL = 5.0
@@ -51,7 +53,7 @@ def fill_surface(
     count = len(vertices)
     hold = ANCHOR * known + pull
     target = ANCHOR * known[:, None] * colours + pull[:, None] * guess
-    links = _links(faces, count)
+    links = adjacency(faces, count)
 
     cells = np.floor((vertices - vertices.min(axis=0)) / CELL).astype(np.int64)
     _, cell = np.unique(np.ravel_multi_index(cells.T, cells.max(axis=0) + 1), return_inverse=True)
@@ -65,15 +67,6 @@ def fill_surface(
     for _ in range(SWEEPS):
         filled = (links @ filled + target) / degree
     return np.asarray(filled, np.float32)
-
-
-def _links(faces: NDArray[np.int32], count: int) -> csr_array:
-    """Adjacency, one for each pair of neighbours, both ways."""
-    a, b, c = faces.T
-    start, end = np.concatenate([a, b, c, b, c, a]), np.concatenate([b, c, a, a, b, c])
-    links = coo_array((np.ones(len(start), np.float32), (start, end)), (count, count)).tocsr()
-    links.data[:] = 1.0
-    return links
 
 
 def push_pull(values: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -323,24 +323,6 @@ def describe_device(network: Network) -> str:
     return network.provider if note is None else f"{network.provider}: {note}"
 
 
-def triangulated(mesh: Mesh) -> Surface:
-    """Cut quads into triangles.
-
-    Parameters
-    ----------
-    mesh : Mesh
-
-    Returns
-    -------
-    Surface
-        The same vertices.
-    """
-    if mesh.faces.shape[1] == 3:
-        return Surface(mesh.vertices, mesh.faces)
-    halves = np.concatenate([mesh.faces[:, [0, 1, 2]], mesh.faces[:, [0, 2, 3]]])
-    return Surface(mesh.vertices, halves)
-
-
 def encode_png(image: NDArray[np.uint8]) -> bytes:
     """Write a picture as a PNG file in memory, fast rather than small.
 

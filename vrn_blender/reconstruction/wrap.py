@@ -101,12 +101,17 @@ def _gaps(
     return gap, fits
 
 
+def adjacency(faces: NDArray[np.int32], count: int) -> csr_array:
+    """Matrix (V, V) float32 of ones where an edge of a face joins two vertices, both ways."""
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    ones = np.ones(len(start), np.float32)
+    links = coo_array((ones, (start, end)), shape=(count, count)).tocsr()
+    return ((links + links.T) > 0).astype(np.float32)
+
+
 def umbrella(faces: NDArray[np.int32], count: int) -> csr_array:
     """Matrix (V, V) that takes vertices to the mean of their neighbours, less themselves."""
-    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    ones = np.ones(len(start))
-    links = coo_array((ones, (start, end)), shape=(count, count)).tocsr()
-    links = ((links + links.T) > 0).astype(np.float64)
+    links = adjacency(faces, count).astype(np.float64)
     return (diags_array(1.0 / links.sum(axis=1)) @ links - diags_array(np.ones(count))).tocsr()
 
 
