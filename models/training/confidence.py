@@ -101,7 +101,7 @@ def judge(evaluation: Evaluation, number: int) -> tuple[float, float] | None:
         surface = extract_surface(prediction.volume)
     except EmptyVolumeError:
         return None
-    surface, _ = fit_to_landmarks(surface, prediction.landmarks, face, crop)
+    surface, _ = fit_to_landmarks(surface, prediction, face, crop)
     truth, _ = evaluation.truth(shot)
     # The truth counts depth from the head's middle.
     vertices = replace(crop, middle_depth=0.0).to_photo(surface.vertices)

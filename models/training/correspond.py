@@ -12,7 +12,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial import Delaunay
+from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
 from vrn_blender.reconstruction import canonical
@@ -60,7 +62,14 @@ def main() -> None:
         mediapipe=head,
         multipie=to_head_frame(model.neutral[model.landmarks]).astype(np.float32),
         triangles=Delaunay(flat).simplices.astype(np.int16),
+        mirror=counterparts(head).astype(np.int16),
     )
+
+
+def counterparts(points: np.ndarray) -> np.ndarray:
+    """Pair landmarks (N, 3), head frame, with those that lie where their mirror images do: (N,)."""
+    apart = cdist(points * (-1.0, 1.0, 1.0), points)
+    return linear_sum_assignment(apart)[1]
 
 
 def _places_under(points: np.ndarray, shot: Shot, studio: Studio, rest: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from torch.nn import functional
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH
 from vrn_blender.reconstruction.guidance import CHANNELS
 from vrn_blender.reconstruction.model_file import MODEL
-from vrn_blender.reconstruction.network import CONTRACT
+from vrn_blender.reconstruction.network import CONTRACT, OUTPUTS
 
 from .decoder import TEMPLATE_BOX, Decoder
 from .networks import CHECKPOINT, Regressor, camera, place
@@ -86,7 +86,7 @@ class Vrn(nn.Module):
         for cells in (48, 50, 96, 100):
             self.register_buffer(f"double{cells}", doubling(cells))
 
-    def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Run the network.
 
         Parameters
@@ -98,8 +98,11 @@ class Vrn(nn.Module):
         -------
         volume : (N, 200, 192, 192) uint8
         landmarks : (N, 68, 3)
+        doubt : (N, 68)
+            How far apart, in the image plane, the photo and its mirror image put each landmark.
         """
-        pose, shape = self.regressor(image, guidance)
+        poses, shapes = self.regressor.readings(image, guidance)
+        pose, shape = poses.mean(0), shapes.mean(0)
         fields = self.decoder.fields(shape)
         rotation, scale, nearness, origin = camera(pose)
 
@@ -125,7 +128,12 @@ class Vrn(nn.Module):
         occupancy = (0.5 + distance[:, 0] / RAMP).clamp(0.0, 1.0)
         volume = (occupancy * 255.0 + 0.5).to(torch.uint8)
 
-        return volume, place(self.decoder.landmarks(shape).view(-1, 68, 3), pose)
+        photo, mirrored = (self.landmarks(p, s)[..., :2] for p, s in zip(poses, shapes, strict=True))
+        return volume, self.landmarks(pose, shape), (photo - mirrored).norm(dim=2)
+
+    def landmarks(self, pose: Tensor, shape: Tensor) -> Tensor:
+        """Multi-PIE landmarks (N, 68, 3) of heads, volume frame, voxels."""
+        return place(self.decoder.landmarks(shape).view(-1, 68, 3), pose)
 
 
 def load_network(regressor: Path, decoder: Path) -> Vrn:
@@ -176,7 +184,7 @@ def trace(network: nn.Module) -> onnx.ModelProto:
     Parameters
     ----------
     network : Module
-        In evaluation mode, on the CPU; gives volume and landmarks of image and guidance.
+        In evaluation mode, on the CPU; gives the contract's outputs of image and guidance.
 
     Returns
     -------
@@ -190,8 +198,8 @@ def trace(network: nn.Module) -> onnx.ModelProto:
             draft,
             opset_version=20,
             input_names=["image", "guidance"],
-            output_names=["volume", "landmarks"],
-            dynamic_axes={k: {0: "N"} for k in ("image", "guidance", "volume", "landmarks")},
+            output_names=OUTPUTS,
+            dynamic_axes={name: {0: "N"} for name in ("image", "guidance", *OUTPUTS)},
             dynamo=False,
         )
         model = onnx.load(draft)
@@ -223,11 +231,11 @@ def publish(model: onnx.ModelProto, network: nn.Module, path: Path, version: str
     data = model.SerializeToString()
     image, guidance = _inputs()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    volume, landmarks = session.run(None, {"image": image.numpy(), "guidance": guidance.numpy()})
+    outputs = session.run(OUTPUTS, {"image": image.numpy(), "guidance": guidance.numpy()})
     with torch.no_grad():
-        expected, places = network(image, guidance)
-    gap = np.abs(volume.astype(int) - expected.numpy().astype(int)).mean()
-    apart = np.abs(landmarks - places.numpy()).max()
+        expected = network(image, guidance)
+    volume, *places = (np.abs(a - b.numpy()) for a, b in zip(outputs, expected, strict=True))
+    gap, apart = volume.mean(), max(values.max() for values in places)
     print(f"against PyTorch: volume {gap:.3f} of 255, landmarks {apart:.3f} voxels at most")
     description = {
         "file": path.name,

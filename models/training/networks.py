@@ -161,7 +161,12 @@ class Regressor(nn.Module):
             nn.init.normal_(layer.weight, std=1e-3)
 
     def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the network on the photo and on its mirror image, and give the mean.
+        """Give the mean (N, 10) and (N, K) of what ``readings`` gives."""
+        poses, shapes = self.readings(image, guidance)
+        return poses.mean(0), shapes.mean(0)
+
+    def readings(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the network on the photo and on its mirror image.
 
         Parameters
         ----------
@@ -171,9 +176,9 @@ class Regressor(nn.Module):
 
         Returns
         -------
-        pose : (N, 10)
-            Raw pose, see ``camera``.
-        shape : (N, K)
+        poses : (2, N, 10)
+            Raw poses, see ``camera``; the second is the mirror image's, turned back.
+        shapes : (2, N, K)
             Weights of the head model's modes.
         """
         count = image.shape[0]
@@ -182,7 +187,7 @@ class Regressor(nn.Module):
         last = self.estimates(images, torch.cat([guidance, turned]))[-1]
         pose = last.pose[count:] * last.pose.new_tensor(MIRROR_POSE)
         shape = self.mirror(last.shape[count:])
-        return (last.pose[:count] + pose) / 2.0, (last.shape[:count] + shape) / 2.0
+        return torch.stack([last.pose[:count], pose]), torch.stack([last.shape[:count], shape])
 
     def estimates(self, image: Tensor, guidance: Tensor) -> list[Estimate]:
         """Give the estimate after each look, the best one last."""

@@ -188,6 +188,18 @@ def read_landmarks(heat: Tensor, depth: Tensor) -> Tensor:
     return torch.stack([x, y, z], 2)
 
 
+def read_spread(heat: Tensor) -> Tensor:
+    """Standard deviations (N, 68) of heat maps (N, 68, H, W) about their means, voxels."""
+    weight = heat.flatten(2).softmax(2).view_as(heat)
+    variance = heat.new_zeros(heat.shape[:2])
+    for axis in (2, 3):
+        centres = (torch.arange(heat.shape[5 - axis], device=heat.device) + 0.5) * CELL
+        share = weight.sum(axis)
+        mean = (share * centres).sum(2, keepdim=True)
+        variance = variance + (share * (centres - mean) ** 2).sum(2)
+    return variance.sqrt()
+
+
 class Volumes(Shards):
     """Samples of the shards with the volume and the landmarks that the network shall give.
 
@@ -286,11 +298,14 @@ class Exported(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor]:
-        """Image and guidance to volume (N, 200, 192, 192) uint8 and landmarks (N, 68, 3)."""
+    def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Image and guidance to volume (N, 200, 192, 192) uint8, landmarks (N, 68, 3) and doubt.
+
+        The doubt (N, 68) is how far each heat map spreads about its mean, voxels.
+        """
         volume, heat, depth = self.network(image, guidance)
         occupied = (torch.sigmoid(volume) * 255.0 + 0.5).to(torch.uint8)
-        return occupied, read_landmarks(heat, depth)
+        return occupied, read_landmarks(heat, depth), read_spread(heat)
 
 
 def describe(network: PaperNetwork) -> str:

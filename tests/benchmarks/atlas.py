@@ -80,7 +80,7 @@ def main() -> None:
         crop = crop_face(photo, face)
         prediction = evaluation.network.predict(crop, draw_guidance(face, crop))
         surface = extract_surface(prediction.volume)
-        surface, landmarks = fit_to_landmarks(surface, prediction.landmarks, face, crop)
+        surface, landmarks = fit_to_landmarks(surface, prediction, face, crop)
         truth, _ = evaluation.truth(shot)
         # The truth counts depth from the head's middle.
         true = replace(crop, middle_depth=0.0).to_volume(truth.landmarks[FIRST:])

@@ -48,13 +48,12 @@ def measure(runs: int) -> tuple[Seconds, int]:
     prediction = Network(device="cpu").predict(crop, draw_guidance(face, crop))
     rows = []
     for _ in range(runs):
-        marks = prediction.landmarks
         clock = [time.perf_counter()]
-        volume = cut_neck(prediction.volume, head_frame(marks, None, crop))
+        volume = cut_neck(prediction.volume, head_frame(prediction.landmarks, None, crop))
         clock.append(time.perf_counter())
         surface = extract_surface(volume)
         clock.append(time.perf_counter())
-        surface, marks = fit_to_landmarks(surface, marks, face, crop)
+        surface, marks = fit_to_landmarks(surface, prediction, face, crop)
         clock.append(time.perf_counter())
         for kind in SURFACES:
             paint_ready(surface, marks, kind)

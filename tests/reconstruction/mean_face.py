@@ -44,6 +44,5 @@ def mean_face(
 ) -> Face:
     """Give the mean face as MediaPipe would see it; the parameters are those of ``to_photo``."""
     points = load_canonical().mediapipe
-    return Face(
-        to_photo(points, angles=angles, pixels_per_metre=pixels_per_metre, middle=middle), 0
-    )
+    placed = to_photo(points, angles=angles, pixels_per_metre=pixels_per_metre, middle=middle)
+    return Face(placed, np.zeros(len(points), np.float32), 0)

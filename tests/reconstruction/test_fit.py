@@ -4,14 +4,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.crop import Crop
-from vrn_blender.reconstruction.fit import FIRST, LIMIT, SAME_PLACE, agreement, fit_to_landmarks
+from vrn_blender.reconstruction.fit import (
+    FIRST,
+    LIMIT,
+    SAME_PLACE,
+    agreement,
+    fit_to_landmarks,
+    mediapipe_share,
+)
 from vrn_blender.reconstruction.landmarks import Face
+from vrn_blender.reconstruction.network import Prediction
 from vrn_blender.reconstruction.result import describe_confidence
 from vrn_blender.reconstruction.surface import Surface
 from vrn_blender.reconstruction.wrap import vertex_normals
@@ -19,17 +29,26 @@ from vrn_blender.reconstruction.wrap import vertex_normals
 from .mean_head import head, in_volume
 
 
+SURE = np.zeros(478, np.float32)
+
+
+def unsure(marks: NDArray[np.float32], doubt: float = 20.0) -> Prediction:
+    """Make a prediction that MediaPipe overrules."""
+    nothing = np.zeros((200, 192, 192), np.uint8)
+    return Prediction(nothing, marks, np.full(68, doubt, np.float32))
+
+
 def case(yaw: float = 0.0) -> tuple[Surface, NDArray[np.float32], Face, Crop]:
-    """Make a head that the network got right."""
+    """Make a head that the network got right, and of which MediaPipe is sure."""
     surface, marks = head(yaw=yaw)
     crop = Crop(np.zeros((192, 192, 3), np.uint8), np.eye(2, 3), 100.0)
-    return surface, marks, Face(in_volume(load_canonical().mediapipe, yaw), 0), crop
+    return surface, marks, Face(in_volume(load_canonical().mediapipe, yaw), SURE, 0), crop
 
 
 def shifted(face: Face, which: slice, shift: tuple[float, float, float]) -> Face:
     points = face.points.copy()
     points[SAME_PLACE[which]] += np.array(shift, np.float32)
-    return Face(points, face.index)
+    return replace(face, points=points)
 
 
 SHIFT = np.array([2, 1], np.float32)
@@ -38,14 +57,14 @@ LIPS = slice(48 - FIRST, 68 - FIRST)
 
 def test_a_head_that_fits_stays_as_it_is() -> None:
     surface, marks, face, crop = case()
-    bent, moved = fit_to_landmarks(surface, marks, face, crop)
+    bent, moved = fit_to_landmarks(surface, unsure(marks), face, crop)
     assert np.abs(bent.vertices - surface.vertices).max() < 0.05
     assert np.abs(moved - marks).max() < 0.05
 
 
 def test_the_lips_follow_the_photos_and_the_brows_stay() -> None:
     surface, marks, face, crop = case()
-    _, moved = fit_to_landmarks(surface, marks, shifted(face, LIPS, (3, 4, 0)), crop)
+    _, moved = fit_to_landmarks(surface, unsure(marks), shifted(face, LIPS, (3, 4, 0)), crop)
     left_over = np.linalg.norm(moved[48:, :2] - marks[48:, :2] - (3, 4), axis=1)
     assert left_over.mean() < 0.5 * 5
     assert np.abs(moved[FIRST:27] - marks[FIRST:27]).max() < 0.5
@@ -58,7 +77,7 @@ def test_landmarks_that_disagree_all_over_meet_by_half_without_bumps() -> None:
     features = np.repeat(np.arange(6), [5, 5, 9, 6, 6, 20])
     noise = np.random.default_rng(0).normal(0, 2, (6, 2)).astype(np.float32)[features]
     points[SAME_PLACE, :2] += noise + SHIFT
-    bent, moved = fit_to_landmarks(surface, marks, Face(points, 0), crop)
+    bent, moved = fit_to_landmarks(surface, unsure(marks), replace(face, points=points), crop)
     before = np.linalg.norm(noise + SHIFT, axis=1).mean()
     after = np.linalg.norm(moved[FIRST:, :2] - marks[FIRST:, :2] - noise - SHIFT, axis=1).mean()
     assert after < 0.5 * before
@@ -69,7 +88,7 @@ def test_landmarks_that_disagree_all_over_meet_by_half_without_bumps() -> None:
 
 def test_depth_and_the_back_of_the_head_stay() -> None:
     surface, marks, face, crop = case()
-    bent, _ = fit_to_landmarks(surface, marks, shifted(face, LIPS, (3, 4, 9)), crop)
+    bent, _ = fit_to_landmarks(surface, unsure(marks), shifted(face, LIPS, (3, 4, 9)), crop)
     assert np.array_equal(bent.vertices[:, 2], surface.vertices[:, 2])
     behind = surface.vertices[:, 2] > 100
     assert np.array_equal(bent.vertices[behind], surface.vertices[behind])
@@ -79,7 +98,7 @@ def test_depth_and_the_back_of_the_head_stay() -> None:
 def test_a_wild_landmark_pulls_no_farther_than_the_limit() -> None:
     surface, marks, face, crop = case()
     nose = slice(30 - FIRST, 31 - FIRST)
-    bent, _ = fit_to_landmarks(surface, marks, shifted(face, nose, (60, 0, 0)), crop)
+    bent, _ = fit_to_landmarks(surface, unsure(marks), shifted(face, nose, (60, 0, 0)), crop)
     assert np.linalg.norm(bent.vertices - surface.vertices, axis=1).max() < LIMIT + 1
 
 
@@ -89,7 +108,7 @@ def test_what_is_turned_away_does_not_count(yaw: float) -> None:
     eyes = (slice(36 - FIRST, 42 - FIRST), slice(42 - FIRST, 48 - FIRST))
     gaps = []
     for which in eyes:
-        _, moved = fit_to_landmarks(surface, marks, shifted(face, which, (0, 4, 0)), crop)
+        _, moved = fit_to_landmarks(surface, unsure(marks), shifted(face, which, (0, 4, 0)), crop)
         places = slice(which.start + FIRST, which.stop + FIRST)
         gaps.append(np.abs(moved[places, 1] - marks[places, 1]).mean())
     near, far = sorted(gaps, reverse=True)
@@ -130,3 +149,32 @@ def test_depth_does_not_count_for_confidence() -> None:
 )
 def test_confidence_is_said_in_words(confidence: float | None, words: str) -> None:
     assert describe_confidence(confidence) == words
+
+
+@pytest.mark.parametrize(
+    ("network", "mediapipe", "low", "high"),
+    [(2.0, 0.5, 0.95, 1.0), (0.5, 2.0, 0.0, 0.05), (2.0, np.inf, 0.0, 0.0), (0.0, 1.0, 0.0, 1e-6)],
+)
+def test_the_landmarks_go_to_the_one_whose_two_readings_agree(
+    network: float, mediapipe: float, low: float, high: float
+) -> None:
+    _, marks, face, crop = case()
+    face = replace(face, doubt=np.full(478, mediapipe, np.float32))
+    assert low <= mediapipe_share(unsure(marks, network), face, crop) <= high
+
+
+def test_a_head_that_mediapipe_is_unsure_of_stays_as_it_is() -> None:
+    surface, marks, face, crop = case()
+    face = replace(shifted(face, LIPS, (3, 4, 0)), doubt=np.full(478, np.inf, np.float32))
+    bent, moved = fit_to_landmarks(surface, unsure(marks), face, crop)
+    assert np.array_equal(bent.vertices, surface.vertices)
+    assert np.array_equal(moved, marks)
+
+
+def test_mediapipe_is_trusted_less_on_a_face_that_is_turned() -> None:
+    shares = []
+    for yaw in (0.0, 30.0, 60.0):
+        _, marks, face, crop = case(yaw)
+        shares.append(mediapipe_share(unsure(marks, 1.0), face, crop))
+    assert shares[0] > 0.99 > shares[1] > shares[2]
+    assert shares[2] < 0.1

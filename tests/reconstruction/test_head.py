@@ -56,7 +56,7 @@ def make_face(rotation: Array, iris_metres: float, metres_a_voxel: float) -> Fac
         ring = np.array([(1, 0, 0), (0, -1, 0), (-1, 0, 0), (0, 1, 0)]) * radius
         points[centre + 1 : centre + 5] = points[centre] + ring
     photo = (points - [0, 0, 100]) * PHOTO_PIXELS_A_VOXEL + [30, 20, 0]
-    return Face(points=photo.astype(np.float32), index=0)
+    return Face(photo.astype(np.float32), np.zeros(len(photo), np.float32), 0)
 
 
 def mean_frame(rotation: Array, face: Face | None = None) -> HeadFrame:

@@ -25,6 +25,7 @@ from vrn_blender.reconstruction.bundle import (
     find_bundle,
     read_bundle,
 )
+from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.errors import ModelError, NoFaceError
 from vrn_blender.reconstruction.landmarks import (
     POINTS,
@@ -85,7 +86,11 @@ class _Finds:
 
     def __init__(self, *widths: float) -> None:
         self._faces = [
-            Face(np.array([(0, 0, 0), (width, 1.3 * width, 0)], np.float32), index)
+            Face(
+                np.array([(0, 0, 0), (width, 1.3 * width, 0)], np.float32),
+                np.zeros(2, np.float32),
+                index,
+            )
             for index, width in enumerate(widths)
         ]
 
@@ -127,6 +132,41 @@ def test_points_follow_the_picture_s_scale_to_a_fraction_of_a_pixel(
         points = _only_face(detector, np.asarray(small, np.uint8)).points[:, :2]
         shifts.append((points - expected * side / 512).mean(axis=0))
     assert np.abs(np.mean(shifts, axis=0)).max() < 0.15
+
+
+def test_the_mirror_image_has_the_same_points_and_doubts(
+    detector: Detector, astronaut: RGB
+) -> None:
+    face = _only_face(detector, astronaut)
+    mirrored = _only_face(detector, np.ascontiguousarray(astronaut[:, ::-1]))
+    counterpart = load_canonical().mirror
+    back = mirrored.points[counterpart] * (-1, 1, 1) + (astronaut.shape[1], 0, 0)
+    assert _distances(face.points, back, face.width).mean() < 0.3
+    # MediaPipe is off by about a hundredth of the face, and not by the same everywhere.
+    doubt = face.doubt / face.width * 100
+    assert 0.3 < doubt.mean() < 2
+    assert np.abs(mirrored.doubt[counterpart] - face.doubt).mean() / face.width * 100 < 0.4
+
+
+def test_points_that_the_mirror_image_does_not_confirm_are_in_doubt(
+    detector: Detector, astronaut: RGB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = detector._look  # type: ignore[attr-defined]
+    views: list[RGB] = []
+
+    def look_but_at_the_last(rgb: RGB) -> list[Any]:
+        views.append(rgb)
+        return [] if len(views) == all_views else list(look(rgb))
+
+    # The mirror image comes last.
+    all_views = 0
+    monkeypatch.setattr(detector, "_look", look_but_at_the_last)
+    _only_face(detector, astronaut)
+    all_views = len(views)
+    views.clear()
+    face = _only_face(detector, astronaut)
+    assert np.isinf(face.doubt).all()
+    assert np.isfinite(face.points).all()
 
 
 def test_a_small_face_in_a_large_photo_is_found(detector: Detector, astronaut: RGB) -> None:

@@ -47,7 +47,7 @@ class Seer:
         """Give the landmarks as this crop has them."""
         self.seen.append((crop, guidance))
         volume = np.zeros((200, 192, 192), np.uint8)
-        return Prediction(volume, crop.to_volume(self.landmarks))
+        return Prediction(volume, crop.to_volume(self.landmarks), np.zeros(68, np.float32))
 
 
 def test_a_rough_box_ends_in_the_crop_that_landmarks_would_have_cut() -> None:

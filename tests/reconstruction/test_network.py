@@ -128,6 +128,7 @@ def test_the_shipped_network_keeps_the_contract(session: onnxruntime.InferenceSe
         "guidance": ("tensor(float)", ["N", CHANNELS, CROP_SIZE, CROP_SIZE]),
         "volume": ("tensor(uint8)", ["N", VOLUME_DEPTH, CROP_SIZE, CROP_SIZE]),
         "landmarks": ("tensor(float)", ["N", 68, 3]),
+        "doubt": ("tensor(float)", ["N", 68]),
     }
 
 

@@ -81,26 +81,29 @@ def surface_of_balls() -> Tensor:
 
 
 class Constant(torch.nn.Module):
-    """A regressor that says the same of every photo."""
+    """A regressor that says the same of every photo, and of its mirror image something else."""
 
-    def __init__(self, pose: NDArray[np.float32]) -> None:
+    def __init__(self, pose: NDArray[np.float32], apart: float = 0.0) -> None:
         super().__init__()
         self.pose = torch.from_numpy(pose)[None]
+        self.apart = self.pose.new_tensor([0.0] * 8 + [apart / 200, 0.0])
 
-    def forward(
+    def readings(
         self, image: torch.Tensor, guidance: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the pose and the mean shape."""
+        """Give two poses that lie so many voxels apart, and the mean shape."""
         assert image.shape[2:] == guidance.shape[2:]
-        return self.pose, torch.zeros(1, MODES)
+        return torch.stack([self.pose - self.apart, self.pose + self.apart]), torch.zeros(
+            2, 1, MODES
+        )
 
 
-def run(network: Vrn) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def run(network: Vrn) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
     with torch.no_grad():
-        volume, landmarks = network.eval()(
+        volume, landmarks, doubt = network.eval()(
             torch.zeros(1, 3, CROP_SIZE, CROP_SIZE), torch.zeros(1, CHANNELS, CROP_SIZE, CROP_SIZE)
         )
-    return volume[0].numpy(), landmarks[0].numpy()
+    return volume[0].numpy(), landmarks[0].numpy(), doubt[0].numpy()
 
 
 def sample_nodes(box: Box, field: Tensor) -> Tensor:
@@ -173,7 +176,7 @@ def test_the_volume_is_the_template_where_the_pose_places_it(
     rotation = Rotation.from_euler("yxz", angles, degrees=True).as_matrix()
     raw = raw_pose(rotation, scale, nearness, np.array(origin))
     decoder = still(Decoder(MODES, rank=3))
-    volume, landmarks = run(Vrn(Constant(raw), decoder, balls()))
+    volume, landmarks, doubt = run(Vrn(Constant(raw, apart=3.0), decoder, balls()))
     assert volume.shape == (VOLUME_DEPTH, CROP_SIZE, CROP_SIZE)
     assert volume.dtype == np.uint8
     surface = extract_surface(volume, smoothing=0).vertices
@@ -188,6 +191,7 @@ def test_the_volume_is_the_template_where_the_pose_places_it(
     own = decoder.landmarks.bias.view(1, 68, 3)
     (placed,) = place(own, raw_batch).detach().numpy()
     assert np.abs(landmarks - placed).max() < 0.01
+    assert doubt == pytest.approx(3.0, abs=0.01)
 
 
 @pytest.mark.parametrize("count", [6, 48])
@@ -208,7 +212,7 @@ def test_the_volume_falls_softly_from_in_to_out() -> None:
     """Soft over a few voxels, so that eight bits place the surface between them."""
     raw = raw_pose(np.eye(3), 5.6, 0.002, np.array([96.0, 96.0]))
     network = Vrn(Constant(raw), still(Decoder(MODES, 3)), balls())
-    volume, _ = run(network)
+    volume, _, _ = run(network)
     assert volume[100, 96, 96] == 255
     assert volume[0].max() == 0
     column = volume[:100, 96, 96].astype(int)

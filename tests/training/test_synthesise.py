@@ -53,7 +53,9 @@ class Finds:
 
     def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
         del rgb
-        return [] if self._points is None else [Face(self._points, 0)]
+        if self._points is None:
+            return []
+        return [Face(self._points, np.zeros(len(self._points), np.float32), 0)]
 
     def close(self) -> None:
         pass

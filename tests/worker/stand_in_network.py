@@ -39,6 +39,7 @@ def write_network(folder: Path) -> Path:
         "one": np.float32(1),
         "slope": np.float32(1000),
         "middle": np.float32(127.5),
+        "doubt_of_all": np.zeros((1, 68), np.float32),
         "low": np.float32(0),
         "high": np.float32(255),
     }
@@ -51,6 +52,7 @@ def write_network(folder: Path) -> Path:
         helper.make_node("Clip", ["shifted", "low", "high"], ["clipped"]),
         helper.make_node("Cast", ["clipped"], ["volume"], to=TensorProto.UINT8),
         helper.make_node("Identity", ["landmarks_of_all"], ["landmarks"]),
+        helper.make_node("Identity", ["doubt_of_all"], ["doubt"]),
     ]
     crop = [1, 3, CROP_SIZE, CROP_SIZE]
     graph = helper.make_graph(
@@ -67,6 +69,7 @@ def write_network(folder: Path) -> Path:
                 "volume", TensorProto.UINT8, [1, VOLUME_DEPTH, CROP_SIZE, CROP_SIZE]
             ),
             helper.make_tensor_value_info("landmarks", TensorProto.FLOAT, [1, 68, 3]),
+            helper.make_tensor_value_info("doubt", TensorProto.FLOAT, [1, 68]),
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )

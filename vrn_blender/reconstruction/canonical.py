@@ -26,11 +26,14 @@ class Canonical:
         Multi-PIE's landmarks.
     triangles : (T, 3) int16
         Triangulation of the first 468 of ``mediapipe``, the mouth and the eyes closed.
+    mirror : (478,) int16
+        Which of ``mediapipe`` is each one's counterpart on the other side of the face.
     """
 
     mediapipe: np.ndarray
     multipie: np.ndarray
     triangles: np.ndarray
+    mirror: np.ndarray
 
 
 def load_canonical() -> Canonical:
@@ -41,7 +44,7 @@ def load_canonical() -> Canonical:
     Canonical
     """
     with np.load(PATH) as data:
-        return Canonical(data["mediapipe"], data["multipie"], data["triangles"])
+        return Canonical(data["mediapipe"], data["multipie"], data["triangles"], data["mirror"])
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

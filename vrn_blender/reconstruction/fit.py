@@ -2,9 +2,11 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """The surface is drawn onto the photo's landmarks, so that eyes and mouth lie on their texture.
 
-MediaPipe was made for photos and the network has only seen renders: in the image plane, on a real
-photo, MediaPipe is the more exact of the two. So the surface is moved in that plane, each vertex
-keeping its place among its neighbours as well as it can; its depth stays the network's.
+MediaPipe was made for photos and the network has only seen renders: on a photo MediaPipe is the more
+exact of the two, on a render the network is. Each of them has also read the mirror image, and how
+far its two readings lie apart tells how far off they may be. The landmarks are put between the two
+accordingly, and the surface follows them in the image plane, each vertex keeping its place among
+its neighbours as well as it can; its depth stays the network's.
 """
 
 from __future__ import annotations
@@ -18,11 +20,19 @@ from scipy.spatial import cKDTree
 from .canonical import load_canonical, similarity
 from .crop import Crop
 from .landmarks import Face
+from .network import Prediction
 from .surface import Surface
 from .wrap import umbrella
 
 FIRST = 17
-"""The jaw's contour, 0 to 16, is no place on the skin but an outline, and is left out."""
+"""Of the Multi-PIE landmarks that mark a place on the skin; before it comes the jaw's outline."""
+
+JAW = np.arange(4, 13)
+"""From one corner of the jaw to the other; above them the outline is the cheeks' and moves with the
+pose."""
+
+SAME_OUTLINE = np.array([172, 150, 149, 148, 152, 377, 378, 379, 397])
+"""MediaPipe's point for each of `JAW`."""
 
 # MediaPipe's point for each Multi-PIE landmark from 17 on: brows, nose, eyes, lips.
 SAME_PLACE = np.array(
@@ -90,20 +100,33 @@ REST = 2e-5
 """What a vertex that moves by a voxel costs: without a reason, none does."""
 FADE, LEAST_SHARE = 1e-4, 1e-3
 """What is added to `REST` halfway behind the face, and the least share it is divided by."""
+LEAST_ERROR = 1e-6
+"""Of the network, voxels."""
 LIMIT = 8.0
 """Voxels that a landmark may pull at most; what is farther off is a mistake of one of the two."""
 
 
+NETWORK_ERROR, MEDIAPIPE_ERROR = 2.0, 1.25
+"""How far off each is, over how far its readings of the photo and of the mirror image lie apart.
+
+From `models/training/doubts.py`, as is the next one."""
+TURNED_ERROR = 0.08
+"""MediaPipe's error, as a share of the face's width, on a face that is turned by a right angle."""
+DECISION = 4
+"""The power of the two errors that the landmarks are shared by: 2 would be right were they known;
+as they are guesses themselves, more decides for the one that is clearly better."""
+
+
 def fit_to_landmarks(
-    surface: Surface, landmarks: NDArray[np.float32], face: Face, crop: Crop
+    surface: Surface, prediction: Prediction, face: Face, crop: Crop
 ) -> tuple[Surface, NDArray[np.float32]]:
     """Move a surface in the image plane until its landmarks meet the photo's.
 
     Parameters
     ----------
     surface : Surface
-    landmarks : (68, 3) float32
-        The network's Multi-PIE landmarks, volume frame.
+    prediction : Prediction
+        What the network said; the surface is its volume's.
     face : Face
         MediaPipe's landmarks, photo frame.
     crop : Crop
@@ -121,9 +144,13 @@ def fit_to_landmarks(
     Sorkine et al., "Laplacian surface editing", SGP 2004: the least-squares problem of sections 2
     and 3, without the rotations, which the image plane's small moves do not need.
     """
-    gap, trust, _ = _compare(landmarks, face, crop)
+    landmarks = prediction.landmarks
+    gap, trust, _ = compare(landmarks, face, crop)
+    jaw_gap, jaw_trust = _compare_jaw(landmarks, face, crop)
+    gap, trust = np.concatenate([jaw_gap, gap]), np.concatenate([jaw_trust, trust])
+    gap *= mediapipe_share(prediction, face, crop)
     gap *= np.minimum(1.0, LIMIT / np.maximum(np.linalg.norm(gap, axis=1, keepdims=True), 1e-6))
-    places = landmarks[FIRST:].astype(np.float64)
+    places = np.concatenate([landmarks[JAW], landmarks[FIRST:]]).astype(np.float64)
     vertices = surface.vertices.astype(np.float64)
     share = _share(vertices, landmarks)
     movable = np.flatnonzero(share)
@@ -155,6 +182,53 @@ def fit_to_landmarks(
     return Surface(moved, surface.faces), shifted
 
 
+def mediapipe_share(prediction: Prediction, face: Face, crop: Crop) -> float:
+    """How far the truth is thought to lie from the network's landmarks towards MediaPipe's.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    face : Face
+        MediaPipe's landmarks, photo frame.
+    crop : Crop
+        The crop of this face.
+
+    Returns
+    -------
+    float
+        0, where the network is right, to 1, where MediaPipe is.
+    """
+    width = compare(prediction.landmarks, face, crop)[2]
+    network_apart, mediapipe_apart, turned = doubts(prediction, face, crop)
+    off = np.hypot(MEDIAPIPE_ERROR * mediapipe_apart, TURNED_ERROR * width * turned)
+    against = off / max(NETWORK_ERROR * network_apart, LEAST_ERROR)
+    return float(1.0 / (1.0 + against**DECISION))
+
+
+def doubts(prediction: Prediction, face: Face, crop: Crop) -> tuple[float, float, float]:
+    """Say what network and MediaPipe may be known to be wrong by.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    face : Face
+        MediaPipe's landmarks, photo frame.
+    crop : Crop
+        The crop of this face.
+
+    Returns
+    -------
+    network, mediapipe : float
+        How far apart, as a root mean square, each one's two readings of the landmarks lie; voxels.
+    turned : float
+        Squared sine of the angle between the face and the camera.
+    """
+    _, rotation = _placed(crop.to_volume(face.points))
+    trust = _trust(rotation, np.arange(FIRST, len(prediction.landmarks)))
+    mediapipe = crop.scale * _spread(face.doubt[SAME_PLACE], trust)
+    return _spread(prediction.doubt[FIRST:], trust), mediapipe, float(1.0 - rotation[2, 1] ** 2)
+
+
 def _round(
     places: NDArray[np.floating], vertices: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -182,14 +256,23 @@ def agreement(landmarks: NDArray[np.float32], face: Face, crop: Crop) -> float:
         One less the mean distance in the image plane between the two, as a share of the face's
         width; what is turned away from the camera hardly counts. 1 is perfect.
     """
-    gap, trust, width = _compare(landmarks, face, crop)
+    gap, trust, width = compare(landmarks, face, crop)
     return float(1.0 - np.average(np.linalg.norm(gap, axis=1), weights=trust) / width)
 
 
-def _compare(
+def compare(
     landmarks: NDArray[np.float32], face: Face, crop: Crop
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Hold the network's landmarks from `FIRST` on against MediaPipe's, in the image plane.
+
+    Parameters
+    ----------
+    landmarks : (68, 3) float32
+        The network's Multi-PIE landmarks, volume frame.
+    face : Face
+        MediaPipe's landmarks, photo frame.
+    crop : Crop
+        The crop of this face.
 
     Returns
     -------
@@ -200,20 +283,58 @@ def _compare(
     width : float
         Of the face, voxels, whatever its pose.
     """
-    canonical = load_canonical()
     points = crop.to_volume(face.points)
-    scale, rotation, _ = similarity(canonical.mediapipe, points)
-    # The two sets mark slightly different places; on the mean face it is known how different.
-    apart = canonical.multipie[FIRST:] - canonical.mediapipe[SAME_PLACE]
-    wanted = points[SAME_PLACE] + scale * apart @ rotation.T
-    gap = (wanted - landmarks[FIRST:])[:, :2]
+    scale, rotation = _placed(points)
+    which = np.arange(FIRST, len(landmarks))
+    gap = _wanted(points, which, SAME_PLACE) - landmarks[which, :2]
+    return gap, _trust(rotation, which), _width(scale)
 
-    # MediaPipe guesses what is turned away from the camera; that does not count.
-    outward = canonical.multipie[FIRST:] * (1.0, 1.0, 0.0)
+
+def _compare_jaw(
+    landmarks: NDArray[np.float32], face: Face, crop: Crop
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As `compare`, gap (9, 2) and trust (9,) of the jaw: an outline is only known across itself."""
+    points = crop.to_volume(face.points)
+    wanted = _wanted(points, JAW, SAME_OUTLINE)
+    along = np.gradient(wanted, axis=0)
+    across = np.stack([-along[:, 1], along[:, 0]], 1)
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), LEAST_ERROR)
+    off = np.einsum("ij,ij->i", wanted - landmarks[JAW, :2], across)
+    return off[:, None] * across, _trust(_placed(points)[1], JAW)
+
+
+def _wanted(
+    points: NDArray[np.float32], multipie: NDArray[np.intp], mediapipe: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Where MediaPipe's points (478, 3) put Multi-PIE landmarks, (N, 2)."""
+    canonical = load_canonical()
+    scale, rotation = _placed(points)
+    # The two sets mark slightly different places; on the mean face it is known how different.
+    apart = canonical.multipie[multipie] - canonical.mediapipe[mediapipe]
+    return np.asarray((points[mediapipe] + scale * apart @ rotation.T)[:, :2])
+
+
+def _placed(points: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
+    """Size and rotation of the mean face where it lies as MediaPipe's points (478, 3) do."""
+    scale, rotation, _ = similarity(load_canonical().mediapipe, points)
+    return scale, rotation
+
+
+def _trust(rotation: NDArray[np.float64], which: NDArray[np.intp]) -> NDArray[np.float64]:
+    """How far MediaPipe sees each landmark; it guesses what is turned from the camera."""
+    outward = load_canonical().multipie[which] * (1.0, 1.0, 0.0)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     facing = -(outward @ rotation.T)[:, 2]
-    trust = np.clip(2.0 * facing, 0.02, 1.0)
-    return gap, trust, float(scale * np.ptp(canonical.mediapipe[:, 0]))
+    return np.asarray(np.clip(2.0 * facing, 0.02, 1.0))
+
+
+def _width(scale: float) -> float:
+    """Width in voxels of the mean face at a scale, whatever its pose."""
+    return float(scale * np.ptp(load_canonical().mediapipe[:, 0]))
+
+
+def _spread(doubt: NDArray[np.float32], trust: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.average(doubt.astype(np.float64) ** 2, weights=trust)))
 
 
 def _share(places: NDArray[np.float64], landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -11,7 +11,8 @@ Both generations find faces with the same short-range BlazeFace detector, which 
 pixels and misses faces that are narrower than about a seventh of the picture. So the picture is
 searched in overlapping tiles as well, and each face that turns up is looked at once more in a
 window of the full resolution. That second look makes its points independent of where in the photo
-it was found, and drops what is no face after all.
+it was found, and drops what is no face after all. A third one sees the window's mirror image: where
+the two differ, the points are not to be trusted.
 
 References
 ----------
@@ -25,7 +26,7 @@ import importlib.metadata
 import importlib.util
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import find_bundle, read_bundle
+from .canonical import load_canonical
 from .errors import ModelError, NoFaceError
 from .photo import Photo
 
@@ -73,12 +75,16 @@ class Face:
     points : (478, 3) float32 array
         MediaPipe's landmarks in its order. x and y are pixels in the photo frame; z is depth in
         the same pixels as weak perspective sees it, smaller is nearer to the camera, and zero is
-        about the middle of the head.
+        about the middle of the head. They are the mean of two readings, of the photo and of its
+        mirror image.
+    doubt : (478,) float32 array
+        How far apart the two readings put each point, pixels; infinite where there is only one.
     index : int
         Place among the faces of its photo; 0 is the largest.
     """
 
     points: Points
+    doubt: NDArray[np.float32]
     index: int
 
     @property
@@ -240,14 +246,14 @@ def require_faces(photo: Photo, detector: Detector) -> list[Face]:
             "use a photo that shows the face larger, sharper and from the front, "
             "or give a box round the face."
         )
-    wide_enough = [face.points for face in found if face.width >= MIN_FACE_WIDTH]
+    wide_enough = [face for face in found if face.width >= MIN_FACE_WIDTH]
     if not wide_enough:
         widest = max(face.width for face in found)
         raise NoFaceError(
             f"The largest face in {photo.name} is only {widest:.0f} pixels wide; "
             f"use a photo in which it is at least {GOOD_FACE_WIDTH} pixels wide."
         )
-    return [Face(points, index) for index, points in enumerate(wide_enough)]
+    return [replace(face, index=index) for index, face in enumerate(wide_enough)]
 
 
 def needs_bundle() -> bool:
@@ -301,7 +307,7 @@ def _search(rgb: NDArray[np.uint8], look: Look) -> list[Face]:
         if points is not None and not _is_among(points, kept):
             kept.append(points)
     kept.sort(key=lambda points: _area(_box(points)), reverse=True)
-    return [Face(points, index) for index, points in enumerate(kept)]
+    return [_compared(rgb, points, look, index) for index, points in enumerate(kept)]
 
 
 def _first_looks(rgb: NDArray[np.uint8], look: Look) -> list[Points]:
@@ -341,6 +347,16 @@ def _second_look(rgb: NDArray[np.uint8], rough: Points, look: Look) -> Points | 
     return nearest if nearest is not None and _is_among(rough, [nearest]) else None
 
 
+def _compared(rgb: NDArray[np.uint8], points: Points, look: Look, index: int) -> Face:
+    """Look at a face once more, in the mirror image of the photo."""
+    across, shift = np.array((-1, 1, 1), np.float32), np.array((rgb.shape[1], 0, 0), np.float32)
+    mirrored = _second_look(rgb[:, ::-1], points * across + shift, look)
+    if mirrored is None:
+        return Face(points, np.full(len(points), np.inf, np.float32), index)
+    other = mirrored[load_canonical().mirror] * across + shift
+    return Face((points + other) / 2, np.linalg.norm((points - other)[:, :2], axis=1), index)
+
+
 def _look_into(rgb: NDArray[np.uint8], window: Window, look: Look) -> list[Points]:
     """Look at a window of a picture; the points are in the picture's frame."""
     x0, y0, x1, y1 = window
@@ -352,10 +368,11 @@ def _look_into(rgb: NDArray[np.uint8], window: Window, look: Look) -> list[Point
 
 def _shrunk(rgb: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
     """Scale a picture down to a long side, as a C-contiguous array; a smaller one stays."""
+    rgb = np.ascontiguousarray(rgb)
     height, width = rgb.shape[:2]
     scale = long_side / max(height, width)
     if scale >= 1:
-        return np.ascontiguousarray(rgb)
+        return rgb
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 

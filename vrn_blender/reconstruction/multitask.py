@@ -61,7 +61,8 @@ def predict_from_landmarks(
     crop : Crop
     prediction : Prediction
     """
-    face = Face(points_from_landmarks(landmarks), 0)
+    points = points_from_landmarks(landmarks)
+    face = Face(points, np.zeros(len(points), np.float32), 0)
     crop = crop_face(photo, face)
     return crop, network.predict(crop, draw_guidance(face, crop))
 

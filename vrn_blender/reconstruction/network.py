@@ -41,8 +41,11 @@ CONTRACT = {
     "guidance": [CHANNELS, CROP_SIZE, CROP_SIZE],
     "volume": [VOLUME_DEPTH, CROP_SIZE, CROP_SIZE],
     "landmarks": [68, 3],
+    "doubt": [68],
 }
 """Inputs and outputs of every network that this version can run, and their shapes after N."""
+
+OUTPUTS = ["volume", "landmarks", "doubt"]
 
 # ONNX Runtime's level for fatal errors only: that a GPU cannot be used is said by
 # `Network.provider_note`, in one line instead of twenty.
@@ -59,10 +62,14 @@ class Prediction:
         255 times the probability that a voxel lies in the head; volume frame, (z, y, x).
     landmarks : (68, 3) float32
         Multi-PIE landmarks (x, y, z), volume frame, voxels.
+    doubt : (68,) float32
+        How far apart, in the image plane, the network puts each landmark when it looks at the crop
+        and at its mirror image; voxels.
     """
 
     volume: NDArray[np.uint8]
     landmarks: NDArray[np.float32]
+    doubt: NDArray[np.float32]
 
 
 class Network:
@@ -161,7 +168,7 @@ class Network:
         image = np.ascontiguousarray(crop.rgb.transpose(2, 0, 1), dtype=np.float32) / 255.0
         inputs = {"image": image[None], "guidance": guidance[None]}
         try:
-            volume, landmarks = self._session.run(("volume", "landmarks"), inputs)
+            volume, landmarks, doubt = self._session.run(OUTPUTS, inputs)
         except Exception as error:
             if self.provider == "CPU":
                 raise ModelError(
@@ -171,7 +178,7 @@ class Network:
             self._session = self._open([CPU])
             self.provider_note = f"the GPU failed ({_first_line(error)})"
             return self.predict(crop, guidance)
-        return Prediction(volume=volume[0], landmarks=landmarks[0])
+        return Prediction(volume=volume[0], landmarks=landmarks[0], doubt=doubt[0])
 
 
 def find_cuda() -> None:

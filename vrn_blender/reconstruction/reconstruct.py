@@ -391,7 +391,7 @@ def _draw_surface(
     surface = extract_surface(volume, smoothing=options.smoothing)
     if face is None:
         return surface, landmarks
-    return fit_to_landmarks(surface, landmarks, face, look.crop)
+    return fit_to_landmarks(surface, look.prediction, face, look.crop)
 
 
 def _paint(photo: Photo, crop: Crop, mesh: Mesh, surface: Surface, options: Options) -> _Paint:
