@@ -31,6 +31,7 @@ from .head_model import DEFAULT_MODEL, load_head_model
 OWN = 92_000_000
 """Seeds of these photos."""
 
+
 @dataclass(frozen=True)
 class Reading:
     """Of one photo; all but the last two are shares of the face's width.

@@ -128,7 +128,7 @@ class Vrn(nn.Module):
         occupancy = (0.5 + distance[:, 0] / RAMP).clamp(0.0, 1.0)
         volume = (occupancy * 255.0 + 0.5).to(torch.uint8)
 
-        photo, mirrored = (self.landmarks(p, s)[..., :2] for p, s in zip(poses, shapes, strict=True))
+        photo, mirrored = (self.landmarks(poses[i], shapes[i])[..., :2] for i in range(2))
         return volume, self.landmarks(pose, shape), (photo - mirrored).norm(dim=2)
 
     def landmarks(self, pose: Tensor, shape: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ def read_landmarks(heat: Tensor, depth: Tensor) -> Tensor:
 
 
 def read_spread(heat: Tensor) -> Tensor:
-    """Standard deviations (N, 68) of heat maps (N, 68, H, W) about their means, voxels."""
+    """Read the standard deviations (N, 68) of heat maps (N, 68, H, W) about their means, voxels."""
     weight = heat.flatten(2).softmax(2).view_as(heat)
     variance = heat.new_zeros(heat.shape[:2])
     for axis in (2, 3):

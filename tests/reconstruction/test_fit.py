@@ -28,7 +28,6 @@ from vrn_blender.reconstruction.wrap import vertex_normals
 
 from .mean_head import head, in_volume
 
-
 SURE = np.zeros(478, np.float32)
 
 

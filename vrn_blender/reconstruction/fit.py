@@ -2,11 +2,11 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """The surface is drawn onto the photo's landmarks, so that eyes and mouth lie on their texture.
 
-MediaPipe was made for photos and the network has only seen renders: on a photo MediaPipe is the more
-exact of the two, on a render the network is. Each of them has also read the mirror image, and how
-far its two readings lie apart tells how far off they may be. The landmarks are put between the two
-accordingly, and the surface follows them in the image plane, each vertex keeping its place among
-its neighbours as well as it can; its depth stays the network's.
+MediaPipe was made for photos and the network has only seen renders: on a photo MediaPipe is the
+more exact of the two, on a render the network is. Each of them has read the mirror image as well,
+and how far its two readings lie apart tells how far off they may be. The landmarks are put between
+the two accordingly, and the surface follows them in the image plane, each vertex keeping its place
+among its neighbours as well as it can; its depth stays the network's.
 """
 
 from __future__ import annotations
@@ -293,7 +293,7 @@ def compare(
 def _compare_jaw(
     landmarks: NDArray[np.float32], face: Face, crop: Crop
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """As `compare`, gap (9, 2) and trust (9,) of the jaw: an outline is only known across itself."""
+    """As `compare`, gap (9, 2) and trust (9,) of the jaw: an outline is known only across."""
     points = crop.to_volume(face.points)
     wanted = _wanted(points, JAW, SAME_OUTLINE)
     along = np.gradient(wanted, axis=0)
