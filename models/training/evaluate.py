@@ -9,6 +9,8 @@ A third of the photos shows heads turned by 0 to 30 degrees, a third by 30 to 60
 
 guided
     As the add-on runs the network, from MediaPipe's landmarks, before the fit to them.
+fitted
+    The same, and its surface fitted to the landmarks: what the add-on makes.
 unguided
     The same crop without the landmarks; where MediaPipe found no face, from a box round it.
 multitask
@@ -38,6 +40,7 @@ from tqdm import tqdm
 
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH, Crop, crop_box, crop_face
 from vrn_blender.reconstruction.errors import EmptyVolumeError, NoFaceError, ReconstructionError
+from vrn_blender.reconstruction.fit import fit_to_landmarks
 from vrn_blender.reconstruction.guidance import draw_guidance, no_guidance
 from vrn_blender.reconstruction.landmarks import Detector, Face, open_detector, require_faces
 from vrn_blender.reconstruction.model_file import MODEL
@@ -56,7 +59,7 @@ from .studio import Pose, Shot, Studio
 from .synthesise import MODEL_MIDDLE, mean_points
 
 BANDS = {"0-30": (0.0, 30.0), "30-60": (30.0, 60.0), "60-90": (60.0, 90.0)}
-SYSTEMS = ("guided", "unguided", "multitask", "mean_head", "mediapipe", "landmark_fit")
+SYSTEMS = ("guided", "fitted", "unguided", "multitask", "mean_head", "mediapipe", "landmark_fit")
 FROM_BOX = "from_box"
 TWO_ERRORS = ("image", "icp")
 MEASURES = (*TWO_ERRORS, "normals", "iou", "landmarks_2d", "landmarks_3d")
@@ -207,11 +210,11 @@ class Evaluation:
         box = self._box(rng, shot)
         outcomes = {FROM_BOX: self._outcome(*predict_from_box(self.network, photo, box))}
         if face is None:
-            unguided = self._run(photo, crop_box(photo, box))
+            unguided = self._run(crop_box(photo, box))
         else:
             crop = crop_face(photo, face)
-            unguided = self._run(photo, crop)
-            outcomes["guided"] = self._run(photo, crop, face)
+            unguided = self._run(crop)
+            outcomes |= self._run_guided(crop, face)
             outcomes |= self._place_baselines(crop, face)
         outcomes["unguided"] = unguided
         if unguided is not None and unguided.landmarks is not None:
@@ -252,10 +255,26 @@ class Evaluation:
         x0, y0, x1, y1 = np.concatenate([low + jitter[0], high + jitter[1]])
         return float(x0), float(y0), float(x1), float(y1)
 
-    def _run(self, photo: Photo, crop: Crop, face: Face | None = None) -> Outcome | None:
-        """Run the network once, guided where there is a face."""
-        guidance = no_guidance() if face is None else draw_guidance(face, crop)
-        return self._outcome(crop, self.network.predict(crop, guidance))
+    def _run(self, crop: Crop) -> Outcome | None:
+        """Run the network once, unguided."""
+        return self._outcome(crop, self.network.predict(crop, no_guidance()))
+
+    def _run_guided(self, crop: Crop, face: Face) -> dict[str, Outcome]:
+        prediction = self.network.predict(crop, draw_guidance(face, crop))
+        guided = self._outcome(crop, prediction)
+        if guided is None:
+            return {}
+        surface, landmarks = fit_to_landmarks(
+            extract_surface(prediction.volume), prediction, face, crop
+        )
+        to_photo = replace(crop, middle_depth=0.0).to_photo
+        fitted = replace(
+            guided,
+            vertices=to_photo(surface.vertices),
+            landmarks=to_photo(landmarks),
+            solid=None,
+        )
+        return {"guided": guided, "fitted": fitted}
 
     def _outcome(self, crop: Crop, prediction: Prediction) -> Outcome | None:
         crop = replace(crop, middle_depth=0.0)

@@ -93,7 +93,7 @@ SAME_PLACE = np.array(
 
 NEAREST = 6
 """Vertices that share a landmark's pull."""
-PULL = 1e-2
+PULL = 3e-2
 """What a landmark that stays off by a voxel costs; a vertex that leaves its place relative to its
 neighbours' mean by a voxel costs one."""
 REST = 2e-5
@@ -106,11 +106,11 @@ LIMIT = 8.0
 """Voxels that a landmark may pull at most; what is farther off is a mistake of one of the two."""
 
 
-NETWORK_ERROR, MEDIAPIPE_ERROR = 2.0, 1.25
+NETWORK_ERROR, MEDIAPIPE_ERROR = 2.0, 1.0
 """How far off each is, over how far its readings of the photo and of the mirror image lie apart.
 
 From `models/training/doubts.py`, as is the next one."""
-TURNED_ERROR = 0.08
+TURNED_ERROR = 0.1
 """MediaPipe's error, as a share of the face's width, on a face that is turned by a right angle."""
 DECISION = 4
 """The power of the two errors that the landmarks are shared by: 2 would be right were they known;
@@ -325,7 +325,7 @@ def _trust(rotation: NDArray[np.float64], which: NDArray[np.intp]) -> NDArray[np
     outward = load_canonical().multipie[which] * (1.0, 1.0, 0.0)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     facing = -(outward @ rotation.T)[:, 2]
-    return np.asarray(np.clip(2.0 * facing, 0.02, 1.0))
+    return np.asarray(np.clip(2.0 * facing, 0.005, 1.0))
 
 
 def _width(scale: float) -> float:
