@@ -325,7 +325,7 @@ def _trust(rotation: NDArray[np.float64], which: NDArray[np.intp]) -> NDArray[np
     outward = load_canonical().multipie[which] * (1.0, 1.0, 0.0)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     facing = -(outward @ rotation.T)[:, 2]
-    return np.asarray(np.clip(2.0 * facing, 0.005, 1.0))
+    return np.asarray(np.clip(2.0 * facing, 0.02, 1.0) ** 2)
 
 
 def _width(scale: float) -> float:
