@@ -294,6 +294,7 @@ def test_the_camera_sees_the_head_as_the_photo_does(
     assert (scene.render.resolution_x, scene.render.resolution_y) == size
     head.location.x += 5
     head.rotation_euler.z = 0.5
+    head.scale = (1.5, 1.5, 1.5)
     bpy.context.view_layer.update()
     # The photo lies in the middle of the frame, as large as there is room.
     aspect = photo.width / photo.height, size[0] / size[1]
@@ -309,6 +310,29 @@ def test_the_camera_sees_the_head_as_the_photo_does(
     assert camera.data.show_background_images
     assert background.image.packed_file.data == entry.head.photo_jpeg
     assert tuple(background.image.size) == (photo.width, photo.height)
+
+
+def test_the_photo_is_projected_onto_the_head_where_it_shows_it(bpy: Any, made: Maker) -> None:
+    entry = made()
+    photo = entry.head.camera
+    (head,) = put(bpy, entry, camera=True)
+    (camera,) = head.children
+    (layer,) = head.data.uv_layers
+    project = head.modifiers.new("Project", "UV_PROJECT")
+    project.uv_layer = layer.name
+    project.projectors[0].object = camera
+    project.aspect_x, project.aspect_y = photo.width, photo.height
+    bpy.context.view_layer.update()
+    mesh = head.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    corners = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("vertex_index", corners)
+    uv = np.empty(2 * len(corners), np.float32)
+    mesh.uv_layers[layer.name].data.foreach_get("uv", uv)
+    pixel = uv.reshape(-1, 2) * (photo.width, photo.height)
+    to_camera = np.linalg.inv(photo.matrix)
+    seen = entry.head.vertices[corners] @ to_camera[:3, :3].T + to_camera[:3, 3]
+    expected = seen[:, :2] / photo.metres_per_pixel + (photo.width / 2, photo.height / 2)
+    np.testing.assert_allclose(pixel, expected, atol=0.05)
 
 
 def test_a_scene_without_a_camera_gets_the_photos(bpy: Any, made: Maker) -> None:

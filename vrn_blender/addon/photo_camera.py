@@ -2,11 +2,11 @@
 # SPDX-FileCopyrightText: 2026 vrn_blender authors
 """The camera that sees a head as its photo does, with the photo behind the head.
 
-The camera hangs on the head, so it goes where the head goes. Its frame holds the whole photo
-whatever the scene's resolution is; photo and frame are the same where the resolution is the
-photo's. That is set only in a scene that has no camera yet, which gets this one as its own: a
-scene that someone has set up keeps its camera and its resolution, and Ctrl Numpad 0 makes this
-camera the scene's.
+The camera hangs on the head, so it goes where the head goes, and its frame grows with the head. The
+frame holds the whole photo whatever the scene's resolution is; photo and frame are the same where
+the resolution is the photo's. That is set only in a scene that has no camera yet, which gets this
+one as its own: a scene that someone has set up keeps its camera and its resolution, and Ctrl
+Numpad 0 makes this camera the scene's.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def add_camera(
     lens.clip_start, lens.clip_end = _NEAREST * scale, _FARTHEST * scale
     place = np.array(photo.matrix)
     place[:3, 3] *= scale
+    _grow_with(head_object, lens)
     camera.parent = head_object
     camera.matrix_local = Matrix(place.tolist())
     if head.photo_jpeg is not None:
@@ -90,6 +91,20 @@ def remove_camera(head_object: bpy.types.Object) -> None:
         bpy.data.objects.remove(camera)
         bpy.data.cameras.remove(lens)
         bpy.data.batch_remove([image for image in images if image is not None])
+
+
+def _grow_with(head_object: bpy.types.Object, lens: bpy.types.Camera) -> None:
+    """Drive the frame's size by the head's scale, which an orthographic camera does not inherit."""
+    curve = lens.driver_add("ortho_scale")
+    # A function of a sum needs no expression, which Blender may refuse to run in others' files.
+    curve.driver.type = "SUM"
+    scale = curve.driver.variables.new()
+    scale.type = "TRANSFORMS"
+    scale.targets[0].id = head_object
+    scale.targets[0].transform_type = "SCALE_AVG"
+    while curve.modifiers:
+        curve.modifiers.remove(curve.modifiers[0])
+    curve.modifiers.new("GENERATOR").coefficients = (0.0, lens.ortho_scale)
 
 
 def _aspect(render: bpy.types.RenderSettings) -> float:
