@@ -12,6 +12,7 @@ none of them one of ``evaluate``.
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import astuple, dataclass, replace
 
 import cv2
@@ -97,7 +98,10 @@ def main() -> None:
     evaluation = Evaluation(
         load_head_model(DEFAULT_MODEL), Network(device="cpu"), open_detector(None)
     )
-    found = [read(evaluation, number) for number in tqdm(range(arguments.heads))]
+    found = [
+        read(evaluation, number)
+        for number in tqdm(range(arguments.heads), disable=not os.isatty(2))
+    ]
     table = np.array([astuple(reading) for reading in found if reading is not None])
     network_apart, mediapipe_apart, network_off, mediapipe_off, shared_off, turned, share = table.T
     print(f"{len(table)} photos; errors are shares of the face's width")
