@@ -43,9 +43,9 @@ DIRECTIONS = 8
 SHARPNESS = 3
 """Power at which the directions that a crease has outdo those that it has not."""
 
-GAINS = (6.0, 4.0, 1.5)
+GAINS = (8.0, 5.0, 1.7)
 """Slope of the surface for a contrast of one, from the finest octave to the coarsest."""
-NOISE = (1.7, 1.5, 1.2)
+NOISE = (1.6, 1.5, 1.2)
 """Times the median contrast of an octave at which a response is half believed."""
 LEAST_NOISE = 0.006
 """The least such contrast: what eight bits cannot tell."""
@@ -60,24 +60,24 @@ LIMIT = 0.6
 
 # Cosines of the angle at which the camera sees the surface, and voxels inside the silhouette,
 # between which the photo comes to be trusted.
-GRAZING, FACING = 0.25, 0.6
+GRAZING, FACING = 0.3, 0.7
 RIM, INSIDE = 3.0, 9.0
 STEP = 2.0
 """Voxels by which the surface must jump for one part of it to count as lying before another."""
 BEHIND = (1.0, 2.0)
 """Voxels behind what the camera sees from which nothing is moved."""
 
-# Logarithms of brightness, against that of the skin around, and spreads of colour off the skin's,
-# between which something ceases to be skin.
-DARK, BRIGHT, FOREIGN = (-1.1, -0.55), (0.6, 1.0), (4.0, 7.0)
+# Logarithms of brightness, against that of the skin around and against white, and spreads of colour
+# off the skin's, between which something ceases to be skin that shows its shape.
+DARK, BLOWN, FOREIGN = (-1.1, -0.55), (-0.3, -0.05), (3.0, 5.0)
 SHADED = (-1.5, -0.9)
 """The same against the face's skin, between which its shaded parts end and other things begin."""
 LEAST_SPREAD = 0.08
 """Of those logarithms of colours: the skin of nobody has less."""
 THIN = 2.0
 """Voxels: what is darker than skin but thinner than about twice this is a crease in it."""
-MARGIN = 1.0
-"""Voxels of skin beside hair that are left out with it."""
+MARGIN, HAIRLINE = 1.0, 3.0
+"""Voxels of skin that are left out beside what is none, and beside what surrounds the face."""
 BROW, BROW_DAMPED = 5.0, 0.6
 """Width of a brow in voxels, and the share of its relief that is taken for colour."""
 SURE = 0.7
@@ -251,17 +251,25 @@ def _skin(light: Array, landmarks: NDArray[np.float32], seen: Array) -> Array:
     middling = float(np.median(brightness[core]))
     lit = core * _step(brightness - middling, *SHADED)
     around = _blurred(brightness * lit, 8.0) / np.maximum(_blurred(lit, 8.0), np.float32(1e-3))
-    above = brightness - around
-    like = _step(above, *DARK) * (1.0 - _step(above, *BRIGHT)) * (1.0 - _step(off, *FOREIGN))
+    like = _step(brightness - around, *DARK) * (1.0 - _step(off, *FOREIGN))
+    like *= 1.0 - _step(small.min(axis=2), *BLOWN)
 
     # Thin dark lines in skin are creases; those in brows are hair.
     brows = _brows(landmarks, 2.0 * BROW)
     closed = cv2.morphologyEx(like, cv2.MORPH_CLOSE, _disc(THIN))
     like = cv2.erode(closed + brows * (like - closed), _disc(MARGIN))
-    _, patch = cv2.connectedComponents((like > 0.5).astype(np.uint8))
-    middle = (_filled([landmarks[MIDDLE]]) > 0.0) & (like > 0.5)
-    joined = np.isin(patch, np.unique(patch[middle])).astype(np.uint8)
-    return _blurred(like * cv2.dilate(joined, _disc(MARGIN)), 0.7)
+    return _blurred(like * _joined(like > 0.5, _filled([landmarks[MIDDLE]]) > 0.0), 0.7)
+
+
+def _joined(skin: NDArray[np.bool_], middle: NDArray[np.bool_]) -> Array:
+    """What hangs together with the middle of the face, without a rim of hair and background."""
+    whole = np.zeros(skin.shape, np.uint8)
+    outlines, _ = cv2.findContours(
+        skin.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    cv2.drawContours(whole, outlines, -1, 1, cv2.FILLED)
+    _, patch = cv2.connectedComponents(cv2.erode(whole, _disc(HAIRLINE)))
+    return np.isin(patch, np.setdiff1d(patch[middle], [0])).astype(np.float32)
 
 
 def _plain(landmarks: NDArray[np.float32]) -> Array:
