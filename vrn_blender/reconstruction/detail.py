@@ -76,7 +76,7 @@ LEAST_SPREAD = 0.08
 """Of those logarithms of colours: the skin of nobody has less."""
 THIN = 2.0
 """Voxels: what is darker than skin but thinner than about twice this is a crease in it."""
-MARGIN, HAIRLINE = 1.0, 3.0
+MARGIN, HAIRLINE = 1.0, 4.0
 """Voxels of skin that are left out beside what is none, and beside what surrounds the face."""
 BROW, BROW_DAMPED = 5.0, 0.6
 """Width of a brow in voxels, and the share of its relief that is taken for colour."""
@@ -258,15 +258,14 @@ def _skin(light: Array, landmarks: NDArray[np.float32], seen: Array) -> Array:
     brows = _brows(landmarks, 2.0 * BROW)
     closed = cv2.morphologyEx(like, cv2.MORPH_CLOSE, _disc(THIN))
     like = cv2.erode(closed + brows * (like - closed), _disc(MARGIN))
-    return _blurred(like * _joined(like > 0.5, _filled([landmarks[MIDDLE]]) > 0.0), 0.7)
+    joined = _joined((like > 0.5) & (seen > 0.0), _filled([landmarks[MIDDLE]]) > 0.0)
+    return _blurred(like, 0.7) * _blurred(joined, 1.5)
 
 
 def _joined(skin: NDArray[np.bool_], middle: NDArray[np.bool_]) -> Array:
     """What hangs together with the middle of the face, without a rim of hair and background."""
     whole = np.zeros(skin.shape, np.uint8)
-    outlines, _ = cv2.findContours(
-        skin.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
+    outlines, _ = cv2.findContours(skin.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(whole, outlines, -1, 1, cv2.FILLED)
     _, patch = cv2.connectedComponents(cv2.erode(whole, _disc(HAIRLINE)))
     return np.isin(patch, np.setdiff1d(patch[middle], [0])).astype(np.float32)
