@@ -263,7 +263,7 @@ def _skin(light: Array, landmarks: NDArray[np.float32], seen: Array) -> Array:
 
 
 def _joined(skin: NDArray[np.bool_], middle: NDArray[np.bool_]) -> Array:
-    """What hangs together with the middle of the face, without a rim of hair and background."""
+    """Leave what hangs together with the middle of the face, without a rim beside what does not."""
     whole = np.zeros(skin.shape, np.uint8)
     outlines, _ = cv2.findContours(skin.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(whole, outlines, -1, 1, cv2.FILLED)
