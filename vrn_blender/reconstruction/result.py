@@ -171,8 +171,8 @@ class Head:
     regions : ndarray of float32, shape (V, 11)
         How far, 0..1, each vertex belongs to each of `mesh.REGIONS`; smooth at their borders.
     raw_vertices : ndarray of float32, shape (W, 3), or None
-        The isosurface, head frame, whose detail the quads of ``sculpt`` and ``light`` lack; None
-        where the head is that surface itself.
+        The isosurface, head frame, whose detail the quads of ``sculpt`` and ``light`` lack, with
+        what `Options.detail` adds to it; None where the head is that surface itself.
     raw_faces : ndarray of int32, shape (T, 3), or None
         Its triangles.
     seen_png : bytes or None
