@@ -35,7 +35,7 @@ MASK_CELLS = 2
 """Cells a voxel of what says where the relief is to be trusted, which is smooth."""
 
 # Creases are looked for at this width (the standard deviation, in cells of their octave) in three
-# octaves, the finest at CELLS: from folds of 12 mm down to lines of 2 mm.
+# octaves, the finest at CELLS: from folds of 12 mm down to lines of 3 mm.
 WIDTH = 1.6
 LENGTH = 3.0
 """Of a crease over its width."""
@@ -49,7 +49,7 @@ NOISE = (1.6, 1.5, 1.2)
 """Times the median contrast of an octave at which a response is half believed."""
 LEAST_NOISE = 0.006
 """The least such contrast: what eight bits cannot tell."""
-CONTRAST, ADAPTION = 0.2, 1.5
+CONTRAST, ADAPTATION = 0.2, 1.5
 """Contrast of the strong creases of a usual photo, and how far others are brought there."""
 RIDGES = 0.6
 """What is brighter than its surroundings, over what is darker: half of it is gloss."""
@@ -82,6 +82,10 @@ BROW, BROW_DAMPED = 5.0, 0.6
 """Width of a brow in voxels, and the share of its relief that is taken for colour."""
 SURE = 0.7
 """Trust from which a cell tells about the photo's contrast and noise."""
+
+LINEAR = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
+"""Light of each of a photo's values."""
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 # Multi-PIE landmarks.
 JAW = slice(0, 17)
@@ -138,14 +142,14 @@ def draw_relief(
     """
     photo_to_relief = crop.photo_to_crop * CELLS
     rgb = cut_out(photo.rgb, photo_to_relief, CROP_SIZE * CELLS, cv2.INTER_CUBIC)
-    light = _LINEAR[rgb]
+    light = LINEAR[rgb]
     depth, facing, seen = _look(surface)
     seen *= _inside_photo(photo, crop)
     skin = _skin(light, landmarks, seen)
     inner = _filled([landmarks[part] for part in (*EYES, MOUTH)])
     trust = seen * skin * (1.0 - _blurred(inner, 0.3)) * _plain(landmarks)
 
-    brightness = np.log(light @ _LUMINANCE + np.float32(0.01))
+    brightness = np.log(light @ LUMINANCE + np.float32(0.01))
     known = _enlarged(np.where(seen > 0.0, skin, 0.0) * (1.0 - inner))
     weight = _enlarged(trust)
     height = np.zeros_like(brightness)
@@ -196,10 +200,6 @@ def detailed_mesh(mesh: Mesh, relief: Relief, strength: float) -> Mesh:
     uv = np.einsum("fkc,fcd->fkd", finer.corners, mesh.uv[finer.parents])
     regions = np.concatenate([mesh.regions, mesh.regions[finer.ends].mean(axis=1)])
     return Mesh(_raised(finer.vertices, relief, strength), finer.faces, uv, regions)
-
-
-_LINEAR = ((np.arange(256) / 255.0) ** GAMMA).astype(np.float32)
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def _look(surface: Surface) -> tuple[Array, Array, Array]:
@@ -319,7 +319,7 @@ def _creases(brightness: Array, weight: Array) -> Array:
             for image in (picture, trust)
         )
     strong = float(np.percentile(octaves[1][2], 97))
-    adapted = float(np.clip(CONTRAST / max(strong, 1e-6), 1.0 / ADAPTION, ADAPTION))
+    adapted = float(np.clip(CONTRAST / max(strong, 1e-6), 1.0 / ADAPTATION, ADAPTATION))
     height = np.zeros_like(brightness)
     size = brightness.shape[::-1]
     for octave, (gain, (contrast, noise, _)) in enumerate(zip(GAINS, octaves, strict=True)):
