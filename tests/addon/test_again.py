@@ -62,11 +62,14 @@ def test_the_sidebars_options_count(addon: Any, tmp_path: Path) -> None:
     asked = requests_of(addon.types.WindowManager.vrn_session)
     options = addon.context.window_manager.vrn_options
     options.smoothing, options.texture_size, options.size = 3, "1024", "UNIT"
+    options.detail = 0.3
     addon.ops.vrn.run_again()
     options.property_unset("smoothing")
+    options.property_unset("detail")
     options.property_unset("texture_size")
     options.property_unset("size")
     assert (asked[0].smoothing, asked[0].texture_size, asked[0].face) == (3, 1024, "1")
+    assert asked[0].detail == 0.3
     assert active(addon).dimensions.z == pytest.approx(1, abs=0.002)
 
 

@@ -165,6 +165,8 @@ def test_a_folder_without_photos_is_a_failure(batch: Callable[..., int], tmp_pat
         ["a.jpg", "--face", "prettiest"],
         ["a.jpg", "--face", "0"],
         ["a.jpg", "--smoothing", "-1"],
+        ["a.jpg", "--detail", "1.5"],
+        ["a.jpg", "--detail", "nan"],
         ["a.jpg", "--texture-size", "huge"],
         ["a.jpg", "--device", "tpu"],
         ["a.jpg", "b.jpg", "--box", "1", "2", "3", "4"],

@@ -7,9 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vrn_blender.reconstruction.errors import PhotoError
+from vrn_blender.reconstruction.errors import PhotoError, ReconstructionError
 from vrn_blender.reconstruction.photo import Photo, photo_from_array
 from vrn_blender.reconstruction.reconstruct import require_box
+from vrn_blender.reconstruction.result import Options
 
 
 @pytest.fixture
@@ -29,3 +30,11 @@ def test_a_box_outside_the_photo_is_one_sentence(
 
 def test_a_box_that_reaches_beyond_the_border_is_taken(photo: Photo) -> None:
     require_box(photo, (-80, -60, 300, 320))
+
+
+@pytest.mark.parametrize("detail", [-0.1, 1.5, float("nan")])
+def test_a_detail_that_is_no_strength_is_one_sentence(detail: float) -> None:
+    with pytest.raises(
+        ReconstructionError, match="Detail must lie between 0, which is none, and 1"
+    ):
+        Options(detail=detail)

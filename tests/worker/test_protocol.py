@@ -74,7 +74,8 @@ def test_what_is_no_message_is_refused(line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [Options(), Options("all", (1.5, 2.0, 30.0, 40.0), "sculpt", 3, 1024, "cpu", True)]
+    "options",
+    [Options(), Options("all", (1.5, 2.0, 30.0, 40.0), "sculpt", 3, 0.3, 1024, "cpu", True)],
 )
 def test_options_come_back_as_they_went(options: Options) -> None:
     line = protocol.encode({"type": "x", "options": protocol.options_to_json(options)})

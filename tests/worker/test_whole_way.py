@@ -96,6 +96,30 @@ def test_other_options_redo_only_what_they_touch(warm_client: Client, portrait: 
     assert max(Image.open(io.BytesIO(small.texture_png)).size) <= 100
 
 
+@pytest.mark.parametrize("surface", ["raw", "sculpt", "light"])
+def test_detail_redoes_neither_network_nor_texture(
+    warm_client: Client, portrait: Path, surface: str
+) -> None:
+    options = Options(device="cpu", texture_size=310, surface=surface)
+    plain, half, full, off = (
+        heads_of(warm_client, portrait, replace(options, detail=strength))[0]
+        for strength in (0.0, 0.5, 1.0, 0.0)
+    )
+    for name in ("vertices", "faces", "uv", "regions", "raw_vertices", "raw_faces"):
+        np.testing.assert_array_equal(getattr(off, name), getattr(plain, name))
+    assert off.normal_png == plain.normal_png
+    assert half.texture_png == full.texture_png == plain.texture_png
+    assert half.seconds["network"] < 0.1 * plain.seconds["surface"]
+    (raw, carved, deeper) = (
+        head.vertices if head.raw_vertices is None else head.raw_vertices
+        for head in (plain, half, full)
+    )
+    assert len(raw) < len(carved) == len(deeper)
+    assert 1e-5 < np.abs(deeper - carved).max() < 0.002
+    assert (full.normal_png != half.normal_png) == (surface == "light")
+    assert (len(full.vertices) > len(plain.vertices)) == (surface == "raw")
+
+
 def test_a_head_knows_the_faces_of_its_photo_and_how_sure_it_is(
     warm_client: Client, portrait: Path
 ) -> None:

@@ -230,6 +230,14 @@ def build_parser(program: str, *, with_sample: bool) -> argparse.ArgumentParser:
         help="passes of smoothing over the surface (default: %(default)s)",
     )
     parser.add_argument(
+        "--detail",
+        type=float,
+        default=0.0,
+        metavar="STRENGTH",
+        help="how deep, 0 to 1, to carve the wrinkles and folds that the photo's shading shows "
+        "(default: %(default)s, none)",
+    )
+    parser.add_argument(
         "--texture-size",
         type=int,
         default=DEFAULT_TEXTURE_SIZE,
@@ -300,6 +308,7 @@ def _options(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Opt
             box=tuple(chosen.box) if chosen.box else None,
             surface=chosen.surface,
             smoothing=chosen.smoothing,
+            detail=chosen.detail,
             texture_size=chosen.texture_size,
             device=chosen.device,
             face_only=chosen.face_only,

@@ -41,7 +41,7 @@ _STATIONS = {
 
 
 OPTION_GROUPS = {
-    "Head": ("face", "size", "smoothing", "face_only"),
+    "Head": ("face", "size", "smoothing", "detail", "face_only"),
     "Texture": ("paint", "texture_size", "even_light", "symmetric"),
     "Scene": ("camera", "landmarks"),
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..reconstruction.result import (
     ALL_FACES,
@@ -92,6 +92,17 @@ class FaceOptions:
         min=0,
         soft_max=30,
         max=200,
+    )
+    detail: FloatProperty(
+        name="Detail",
+        description=(
+            "How deep to carve the wrinkles, folds and eyelids that the photo's shading shows into "
+            "the surface, or into the normal map of Light. 0 leaves them to the texture"
+        ),
+        default=0.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
     )
     texture_size: EnumProperty(
         name="Resolution",
@@ -185,6 +196,8 @@ def to_options(chosen: FaceOptions, box: Iterable[float], device: str) -> Option
         box=(x0, y0, x1, y1) if any(corners) else None,
         surface=chosen.surface.lower(),
         smoothing=chosen.smoothing,
+        # Blender keeps 32 bits, in which 0.3 is a little more.
+        detail=round(chosen.detail, 6),
         texture_size=int(chosen.texture_size),
         device=device.lower(),
         face_only=chosen.face_only,

@@ -141,19 +141,36 @@ def box_placement(box: tuple[float, float, float, float]) -> np.ndarray:
     return _placement(middle, PIXELS_PER_METRE * scale, 0.0)
 
 
-def _cut(rgb: np.ndarray, photo_to_crop: np.ndarray) -> np.ndarray:
-    """Resample the photo; large photos are averaged first, so that nothing aliases."""
+def cut_out(
+    rgb: np.ndarray, photo_to_crop: np.ndarray, size: int, interpolation: int = cv2.INTER_LINEAR
+) -> np.ndarray:
+    """Resample part of a photo; large photos are averaged first, so that nothing aliases.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+        The photo.
+    photo_to_crop : (2, 3) float64
+        Similarity from photo pixels to pixels of the part.
+    size : int
+        Pixels a side of the part.
+    interpolation : int
+        One of OpenCV's, used where the part is the finer of the two.
+
+    Returns
+    -------
+    (size, size, 3) uint8
+        Beyond the photo its border is repeated.
+    """
     shrink = 1.0 / np.sqrt(np.linalg.det(photo_to_crop[:, :2]))
     matrix = photo_to_crop.astype(np.float64)
     if shrink > 1.5:
         # Only the part that the crop shows is averaged: photos may have a hundred megapixels.
         back = cv2.invertAffineTransform(matrix)
-        corners = (
-            np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * CROP_SIZE @ back[:, :2].T + back[:, 2]
-        )
-        size = np.array([rgb.shape[1], rgb.shape[0]])
-        low = np.clip(np.floor(corners.min(0)) - 2, 0, size - 1).astype(int)
-        high = np.clip(np.ceil(corners.max(0)) + 2, low + 1, size).astype(int)
+        corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * size @ back[:, :2].T + back[:, 2]
+        whole = np.array([rgb.shape[1], rgb.shape[0]])
+        low = np.clip(np.floor(corners.min(0)) - 2, 0, whole - 1).astype(int)
+        high = np.clip(np.ceil(corners.max(0)) + 2, low + 1, whole).astype(int)
         rgb = rgb[low[1] : high[1], low[0] : high[0]]
         reduced = np.maximum(np.round((high - low) / shrink), 1).astype(int)
         rgb = cv2.resize(rgb, tuple(int(n) for n in reduced), interpolation=cv2.INTER_AREA)
@@ -164,8 +181,8 @@ def _cut(rgb: np.ndarray, photo_to_crop: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(
         np.ascontiguousarray(rgb),
         matrix,
-        (CROP_SIZE, CROP_SIZE),
-        flags=cv2.INTER_LINEAR,
+        (size, size),
+        flags=interpolation,
         borderMode=cv2.BORDER_REPLICATE,
     )
 
@@ -184,7 +201,7 @@ def crop_face(photo: Photo, face: Face) -> Crop:
         Upright, scaled by the landmarks' similarity to the mean face, the whole head in it.
     """
     matrix, depth = face_placement(face.points)
-    return Crop(_cut(photo.rgb, matrix), matrix, depth)
+    return Crop(cut_out(photo.rgb, matrix, CROP_SIZE), matrix, depth)
 
 
 def crop_box(photo: Photo, box: tuple[float, float, float, float]) -> Crop:
@@ -201,4 +218,4 @@ def crop_box(photo: Photo, box: tuple[float, float, float, float]) -> Crop:
     Crop
     """
     matrix = box_placement(box)
-    return Crop(_cut(photo.rgb, matrix), matrix)
+    return Crop(cut_out(photo.rgb, matrix, CROP_SIZE), matrix)

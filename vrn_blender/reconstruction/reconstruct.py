@@ -19,6 +19,7 @@ from .atlas import paint_ready
 from .bake import bake, fitting_size
 from .bundle import BUNDLE_NAME
 from .crop import Crop, crop_face
+from .detail import Relief, detailed_mesh, detailed_surface, draw_relief
 from .errors import Cancelled, PhotoError, ReconstructionError
 from .fit import agreement, fit_to_landmarks
 from .guidance import draw_guidance
@@ -59,11 +60,10 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Paint:
-    """PNG files of the atlas: colours, what the camera saw, and the light surface's normals."""
+    """PNG files of the atlas: colours, and what the camera saw."""
 
     texture: bytes
     seen: bytes
-    normals: bytes | None
 
 
 class Reconstructor:
@@ -189,6 +189,8 @@ class Reconstructor:
         of_network = (options.box, options.device)
         of_surface = (*of_network, options.smoothing)
         of_mesh = (*of_surface, options.surface, options.face_only)
+        # Detail moves nothing that the camera sees across the photo, so the texture stays.
+        of_detail = (*of_mesh, options.detail)
         of_texture = (*of_mesh, options.texture_size, options.even_light, options.symmetric)
         with walk.station("network"):
             look = kept.once(
@@ -206,18 +208,35 @@ class Reconstructor:
                     surface, landmarks, options.surface, face_only=options.face_only
                 ),
             )
+            relief = None
+            if options.detail > 0.0:
+                relief = kept.once(
+                    ("relief", number),
+                    of_surface,
+                    lambda: draw_relief(photo, crop, surface, landmarks),
+                )
+            fine, shown = kept.once(
+                ("detail", number),
+                of_detail,
+                lambda: _add_detail(surface, mesh, relief, options),
+            )
         with walk.station("head"):
             frame = head_frame(landmarks, face, crop)
         with walk.station("texture"):
             paint = kept.once(
-                ("texture", number), of_texture, lambda: _paint(photo, crop, mesh, surface, options)
+                ("texture", number), of_texture, lambda: _paint(photo, crop, mesh, options)
+            )
+            normals = kept.once(
+                ("normals", number),
+                (*of_detail, options.texture_size),
+                lambda: _paint_normals(crop, mesh, fine, options),
             )
         raw = options.surface == "raw"
         return Head(
             name=photo.name,
-            vertices=frame.apply(mesh.vertices),
-            faces=mesh.faces,
-            uv=mesh.uv,
+            vertices=frame.apply(shown.vertices),
+            faces=shown.faces,
+            uv=shown.uv,
             texture_png=paint.texture,
             landmarks=frame.apply(landmarks),
             face_landmarks=None if face is None else frame.apply(crop.to_volume(face.points)),
@@ -228,11 +247,11 @@ class Reconstructor:
             device=look.device,
             seconds=dict(walk.seconds),
             surface=options.surface,
-            regions=mesh.regions,
-            raw_vertices=None if raw else frame.apply(surface.vertices),
-            raw_faces=None if raw else surface.faces,
+            regions=shown.regions,
+            raw_vertices=None if raw else frame.apply(fine.vertices),
+            raw_faces=None if raw else fine.faces,
             seen_png=paint.seen,
-            normal_png=paint.normals,
+            normal_png=normals,
             photo_jpeg=encode_jpeg(photo.rgb) if options.photo else None,
         )
 
@@ -394,20 +413,35 @@ def _draw_surface(
     return fit_to_landmarks(surface, look.prediction, face, look.crop)
 
 
-def _paint(photo: Photo, crop: Crop, mesh: Mesh, surface: Surface, options: Options) -> _Paint:
-    size = fitting_size(crop, mesh, options.texture_size)
+def _add_detail(
+    surface: Surface, mesh: Mesh, relief: Relief | None, options: Options
+) -> tuple[Surface, Mesh]:
+    """Carve into what has the raw surface's detail: the mesh, or what gives its detail to it."""
+    if relief is None:
+        return surface, mesh
+    if options.surface == "raw":
+        return surface, detailed_mesh(mesh, relief, options.detail)
+    return detailed_surface(surface, relief, options.detail), mesh
+
+
+def _paint(photo: Photo, crop: Crop, mesh: Mesh, options: Options) -> _Paint:
     texture = bake(
         photo,
         crop,
         mesh,
-        size=size,
+        size=fitting_size(crop, mesh, options.texture_size),
         even_light=options.even_light,
         symmetric=options.symmetric,
     )
-    normals = None
-    if options.surface == "light":
-        normals = encode_png(normal_map(mesh, surface.vertices, surface.faces, size))
-    return _Paint(encode_png(texture.image), encode_png(texture.seen), normals)
+    return _Paint(encode_png(texture.image), encode_png(texture.seen))
+
+
+def _paint_normals(crop: Crop, mesh: Mesh, fine: Surface, options: Options) -> bytes | None:
+    """Give the normal map of the light surface as a PNG file; the others need none."""
+    if options.surface != "light":
+        return None
+    size = fitting_size(crop, mesh, options.texture_size)
+    return encode_png(normal_map(mesh, fine.vertices, fine.faces, size))
 
 
 def _predict(

@@ -45,6 +45,9 @@ class Options:
         raw surface gives the detail; ``"light"``, few quads.
     smoothing : int
         Passes of smoothing over the mesh; 0 keeps the surface as the network drew it.
+    detail : float
+        How strongly, 0..1, creases that the photo's shading shows are carved into the raw surface;
+        0 leaves them out.
     texture_size : int
         The longest side that the texture may have, in pixels.
     device : str
@@ -68,6 +71,7 @@ class Options:
     box: tuple[float, float, float, float] | None = None
     surface: str = DEFAULT_SURFACE
     smoothing: int = DEFAULT_SMOOTHING
+    detail: float = 0.0
     texture_size: int = DEFAULT_TEXTURE_SIZE
     device: str = "auto"
     face_only: bool = False
@@ -97,6 +101,10 @@ class Options:
         if self.smoothing < 0 or self.texture_size < 64:
             raise ReconstructionError(
                 "Smoothing must be 0 or more, and the texture size 64 pixels or more."
+            )
+        if not 0.0 <= self.detail <= 1.0:
+            raise ReconstructionError(
+                "Detail must lie between 0, which is none, and 1, which is strongest."
             )
 
 
@@ -163,8 +171,8 @@ class Head:
     regions : ndarray of float32, shape (V, 11)
         How far, 0..1, each vertex belongs to each of `mesh.REGIONS`; smooth at their borders.
     raw_vertices : ndarray of float32, shape (W, 3), or None
-        The isosurface, head frame, whose detail the quads of ``sculpt`` and ``light`` lack; None
-        where the head is that surface itself.
+        The isosurface, head frame, whose detail the quads of ``sculpt`` and ``light`` lack, with
+        what `Options.detail` adds to it; None where the head is that surface itself.
     raw_faces : ndarray of int32, shape (T, 3), or None
         Its triangles.
     seen_png : bytes or None
