@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 
 from .crop import CROP_SIZE, Crop
 from .fill import SurfaceFill, push_pull
-from .hair import CORE, Hair, Outline, cut_out, draw_strands, find_hair, outline_head
+from .hair import (
+    CORE,
+    Hair,
+    Outline,
+    Sides,
+    cut_out,
+    draw_strands,
+    find_hair,
+    find_sides,
+    outline_head,
+    usual_hairline,
+)
 from .light import skin_shading
 from .mesh import REGIONS, Mesh
 from .normals import vertex_normals
@@ -60,6 +71,10 @@ LIMB = 3.0
 CREVICE_GRAZING, CREVICE_FACING = -0.3, 0.1
 CREVICE = 8.0
 
+# Hair stands off the mesh, so where hair usually grows, skin is believed only to where the camera
+# sees it so squarely.
+ASLANT, SQUARE = 0.5, 0.8
+
 # Shares of the head's width: how far inside the silhouette the photo may show background, and how
 # far from there it is faded in.
 TRIM = 0.03
@@ -71,17 +86,17 @@ OUTSIDE = 0.04
 SEEN, MIRRORED = 255, 128
 """Values of `Texture.seen`."""
 
-HAIRLINE = 0.5, 0.9
-"""Where nobody saw it, hair begins between these shares of the scalp."""
-
-HAIR_EDGE = 0.1
+HAIR_EDGE = 0.2
 """Half the step of hair's share over which it sets in."""
+
+FRAYED = 0.03
+"""By how much of that share strands set in sooner and later."""
+
+LINE_PULL = 0.08
+"""How soon, where nobody saw it, the hairline comes to where it usually is."""
 
 COLOURFUL = ("scalp", "neck", "ears", "brows", "eyes", "eyelids", "lips", "chin", "jaw")
 """Regions that need not show plain skin: hair, beard, collars."""
-
-WHORL_BEHIND = 0.6
-"""Tangent of the angle between the crown and the whorl behind it."""
 
 LIGHT_DIFFERENCE = 0.5
 """Natural logarithm by which the light of both sides may differ."""
@@ -106,6 +121,9 @@ class _View:
         How far, 0..1, it has the head's, with its hair.
     hair : Hair or None
         What there is of it.
+    sides : Sides
+    usual : (V,) float32
+        How far hair usually grows on each vertex.
     """
 
     grid: Grid
@@ -113,6 +131,8 @@ class _View:
     face: Array
     head: Array
     hair: Hair | None
+    sides: Sides
+    usual: Array
 
 
 @dataclass(frozen=True)
@@ -299,12 +319,15 @@ def _look(crop: Crop, mesh: Mesh, faces: NDArray[np.int32]) -> _View:
     inside = (inside - 1.0) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
     outline = _outline(mesh, grid, inside)
     head = outline_head(crop.rgb, outline)
+    sides = find_sides(mesh)
     return _View(
         grid,
         inside,
         _softened(_face_mask(crop, outline)),
         _softened(head),
         find_hair(crop.rgb, outline, head),
+        sides,
+        usual_hairline(mesh, sides),
     )
 
 
@@ -352,6 +375,9 @@ def _trust(
         (hidden <= BEHIND + 1.5 * OCCLUDER * steep) & (hides <= LIMB_GAP + 1.5 * LIMB * steep)
     )
     well = trimmed * visible * _step(facing, GRAZING, FACING)
+    if view.hair is not None:
+        bare = atlas.spread(view.usual) * (1.0 - _looked_up(view.hair.share, x - 0.5, y - 0.5))
+        well *= 1.0 - np.clip(bare, 0.0, 1.0) * (1.0 - _step(facing, ASLANT, SQUARE))
 
     hidden = places[..., 2] - _looked_up(nearest, *cell, cv2.INTER_NEAREST)
     visible = _feathered(hidden <= CREVICE) * _step(inside, CORE, 2 * CORE)
@@ -558,42 +584,19 @@ def _fill(
     guess = np.broadcast_to(skin, colour.shape)
     filled = atlas.spread(surface.spread(colour, seen * (1.0 - covered) ** 2, guess, pull))
     if view.hair is not None:
-        hairy = _step(scalp, *HAIRLINE)
-        strong = np.full_like(pull, HAIR_PULL)
-        share = surface.spread((covered * hairy)[:, None], seen, hairy[:, None], strong)
+        on_scalp = covered * np.minimum(2.0 * scalp, 1.0)
+        share = surface.spread(
+            on_scalp[:, None], seen, view.usual[:, None], np.full_like(pull, LINE_PULL)
+        )
         guess = np.broadcast_to(view.hair.colour, colour.shape)
-        hair = surface.spread(colour, seen * covered**2 * hairy, guess, strong)
-        strands = _strands(mesh, places)
-        start = atlas.spread(share[:, 0]) + 0.5 * HAIR_EDGE * strands
+        strong = np.full_like(pull, HAIR_PULL)
+        hair = surface.spread(colour, seen * on_scalp**2, guess, strong)
+        strands = draw_strands(places, view.sides)
+        start = atlas.spread(share[:, 0]) + FRAYED * strands
         start = _step(start, 0.5 - HAIR_EDGE, 0.5 + HAIR_EDGE)[..., None]
         lively = 1.0 + view.hair.contrast * strands[..., None]
         filled += start * (atlas.spread(hair) * lively - filled)
     return np.clip(filled.round(), 0, 255).astype(np.uint8)
-
-
-def _strands(mesh: Mesh, places: Array) -> Array:
-    """Strands that lead away from a whorl on the back of the crown."""
-    scalp, neck, face = (
-        _middle(mesh, *names) for names in (("scalp",), ("neck",), ("nose", "lips", "eyes"))
-    )
-    up = np.array([0.0, -1.0, 0.0]) if scalp is None or neck is None else scalp - neck
-    ahead = np.array([0.0, 0.0, -1.0]) if scalp is None or face is None else face - scalp
-    up = up / np.linalg.norm(up)
-    ahead = ahead - (ahead @ up) * up
-    ahead = ahead / np.linalg.norm(ahead)
-    whorl, front = up - WHORL_BEHIND * ahead, WHORL_BEHIND * up + ahead
-    whorl, front = (
-        (way / np.linalg.norm(way)).astype(np.float32) for way in (whorl, front)
-    )
-    middle = mesh.vertices.mean(axis=0) if scalp is None else scalp
-    return draw_strands(places - middle.astype(np.float32), whorl, front)
-
-
-def _middle(mesh: Mesh, *names: str) -> NDArray[np.float64] | None:
-    weight = _regions(mesh, *names)
-    if weight.sum() <= 0.0:
-        return None
-    return np.asarray(np.average(mesh.vertices, axis=0, weights=weight), np.float64)
 
 
 def _median(colours: Array, weight: Array) -> Array:

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .mesh import REGIONS, Mesh
+
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -33,6 +35,8 @@ ALIKE = 12.0
 PLAIN_DEPTH = 0.08
 LEAST_SKIN = 40
 """Pixels of plain skin without which nobody can say what looks unlike it."""
+LEAST_INNER = 30
+"""Pixels of hair away from its edges that tell its colour better than all of it."""
 
 # How unlike skin a pixel is counts in these units: standard deviations of skin's hue and natural
 # logarithms of brightness, beyond what differs among the skin anyway.
@@ -48,11 +52,21 @@ LEAST_HAIR = 0.18
 LARGEST_CONTRAST = 0.1
 """Of what is drawn in place of unseen hair: less is better than noise."""
 
+HAIRLINE = (
+    *((-1.2, -0.9), (-0.6, -0.6), (-0.3, 0.35), (0.0, 0.55)),
+    *((0.6, 0.45), (1.0, 0.6), (1.3, 1.4), (2.2, 2.0)),
+)
+"""Where hair usually begins beside and behind the ears: places ahead of and above their middle, in
+ears' heights."""
+HAIRLINE_EDGE = 0.2
+
 # A picture of strands: columns round the whorl, rows away from it. Widths and lengths in pixels.
 ROUND, AWAY = 1024, 512
 STRANDS = ((1.0, 9.0, 1.0), (4.0, 22.0, 0.7))
 SWIRL = 0.5
 """Radians by which strands turn about the whorl for each that they lead away from it."""
+WHORL_BEHIND = 0.6
+"""Tangent of the angle between the crown and the whorl behind it."""
 WHORL = 0.35
 """Sine of the angle to the whorl below which strands would become finer than texels."""
 
@@ -185,36 +199,134 @@ def find_hair(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Hair | No
     if np.count_nonzero(hair) < LEAST_HAIR * np.count_nonzero(zone):
         return None
     share = cv2.GaussianBlur(shows.astype(np.float32), (0, 0), 1.0)
+    inner = cv2.erode(hair.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    # At its edges it is mixed with skin and background.
+    hair = inner if np.count_nonzero(inner) >= LEAST_INNER else hair
     colour = np.median(rgb[hair], axis=0).astype(np.float32)
     return Hair(np.asarray(share, np.float32), colour, _contrast(rgb, hair))
 
 
-def draw_strands(directions: Array, whorl: Array, front: Array) -> Array:
+@dataclass(frozen=True)
+class Sides:
+    """How a head is turned, and how large its ears are.
+
+    Attributes
+    ----------
+    middle : (3,) float32
+        Of the scalp.
+    up, ahead : (3,) float32
+        Directions at right angles, of unit length.
+    ear : (3,) float32 or None
+        Middle of the ears, in the plane between them; None of a head without.
+    ear_height : float
+        Voxels.
+    """
+
+    middle: Array
+    up: Array
+    ahead: Array
+    ear: Array | None
+    ear_height: float
+
+
+def find_sides(mesh: Mesh) -> Sides:
+    """Tell from its regions how a head is turned.
+
+    Parameters
+    ----------
+    mesh : Mesh
+
+    Returns
+    -------
+    Sides
+        What the regions do not tell is taken to be as in a photo from the front.
+    """
+    scalp, neck, face, ear = (
+        _middle_of(mesh, *names)
+        for names in (("scalp",), ("neck",), ("nose", "lips", "eyes"), ("ears",))
+    )
+    up = np.array([0.0, -1.0, 0.0]) if scalp is None or neck is None else scalp - neck
+    ahead = np.array([0.0, 0.0, -1.0]) if scalp is None or face is None else face - scalp
+    up = up / np.linalg.norm(up)
+    ahead = ahead - (ahead @ up) * up
+    ahead = ahead / np.linalg.norm(ahead)
+    height = 0.0
+    if ear is not None:
+        ears = mesh.vertices[mesh.regions[:, REGIONS.index("ears")] > 0.5] @ up
+        height = float(np.ptp(ears)) if len(ears) else 0.0
+    return Sides(
+        np.asarray(mesh.vertices.mean(axis=0) if scalp is None else scalp, np.float32),
+        up.astype(np.float32),
+        ahead.astype(np.float32),
+        None if ear is None or height <= 0.0 else ear.astype(np.float32),
+        height,
+    )
+
+
+def usual_hairline(mesh: Mesh, sides: Sides) -> Array:
+    """How far each vertex lies where hair usually grows, (V,), 0..1.
+
+    The region of the scalp begins on the forehead and reaches below the ears; hair grows above a
+    line from the nape over the ears to the temples.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    sides : Sides
+
+    Returns
+    -------
+    (V,) float32
+    """
+    scalp = np.clip(2.0 * mesh.regions[:, REGIONS.index("scalp")] - 0.5, 0.0, 1.0)
+    if sides.ear is None:
+        return np.asarray(scalp, np.float32)
+    away = (mesh.vertices - sides.ear) / np.float32(sides.ear_height)
+    line = np.interp(away @ sides.ahead, *zip(*HAIRLINE, strict=True))
+    above = (away @ sides.up - line) / HAIRLINE_EDGE
+    return np.asarray(scalp * np.clip(0.5 + 0.5 * above, 0.0, 1.0), np.float32)
+
+
+def draw_strands(places: Array, sides: Sides) -> Array:
     """Noise of unit contrast like combed hair, that leads away from a whorl and has no seam.
 
     Parameters
     ----------
-    directions : (..., 3) float32
-        From the middle of the head, any length.
-    whorl, front : (3,) float32
-        Directions at right angles, of unit length.
+    places : (H, W, 3) float32
+        Of the surface.
+    sides : Sides
 
     Returns
     -------
-    (...) float32
+    (H, W) float32
     """
-    along = directions @ whorl
-    ahead, aside = directions @ front, directions @ np.cross(whorl, front)
+    whorl, front = sides.up - WHORL_BEHIND * sides.ahead, WHORL_BEHIND * sides.up + sides.ahead
+    directions = places - sides.middle
+    along, ahead, aside = np.moveaxis(
+        directions @ np.stack([whorl, front, np.cross(whorl, front)], axis=1)
+        / np.linalg.norm(whorl) ** (1, 1, 2),
+        -1,
+        0,
+    )
     flat = np.hypot(ahead, aside)
     angle = np.arctan2(flat, along)
     turn = (np.arctan2(aside, ahead) + SWIRL * angle) / (2.0 * np.pi) % 1.0
-    x, y = turn * ROUND, angle / np.pi * AWAY
-    rows, columns = x.reshape(len(x), -1), y.reshape(len(y), -1)
     noise = cv2.remap(
-        _combed(), rows, columns, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    ).reshape(x.shape)
+        _combed(),
+        np.asarray(turn * ROUND, np.float32),
+        np.asarray(angle / np.pi * AWAY, np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     sine = flat / np.maximum(np.hypot(flat, along), np.float32(1e-6))
     return np.asarray(noise * np.clip(sine / WHORL, 0.0, 1.0), np.float32)
+
+
+def _middle_of(mesh: Mesh, *names: str) -> NDArray[np.float64] | None:
+    weight = mesh.regions[:, [REGIONS.index(name) for name in names]].sum(axis=1)
+    if weight.sum() <= 0.0:
+        return None
+    return np.asarray(np.average(mesh.vertices, axis=0, weights=weight), np.float64)
 
 
 def _unlike_skin(rgb: NDArray[np.uint8], skin: Mask) -> Array:
@@ -250,9 +362,7 @@ def _like_background(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Ma
 def _contrast(rgb: NDArray[np.uint8], hair: Mask) -> float:
     bright = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     detail = np.abs(bright - cv2.GaussianBlur(bright, (0, 0), 2.0))
-    inner = cv2.erode(hair.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    shown = inner if inner.any() else hair
-    contrast = 1.5 * float(np.median(detail[shown]) / (np.median(bright[shown]) + 8.0))
+    contrast = 1.5 * float(np.median(detail[hair]) / (np.median(bright[hair]) + 8.0))
     return min(contrast, LARGEST_CONTRAST)
 
 
