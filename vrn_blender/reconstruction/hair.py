@@ -26,6 +26,9 @@ CORE = 0.15
 SCALP_CORE = 0.05
 FAR = 0.25
 
+STANDS_OFF = 0.08
+"""Share of the head's width round the scalp that may be hair as well as background."""
+
 MISFIT = 0.08
 """Share of the head's width up to which the silhouette may reach into the background."""
 
@@ -46,18 +49,17 @@ HUE_FLOOR = 0.04
 SURELY_SKIN, SURELY_HAIR = 0.4, 0.8
 """Bounds of that measure between which the photo itself tells where hair begins."""
 
-LEAST_HAIR = 0.18
-"""Share of the scalp that the camera sees that must be hair: less is a highlight or a shadow."""
+RIM = 0.1
+LEAST_HAIR = 0.35
+"""Share of the scalp's rim, so far into the head's width and all that stands off, that must look
+unlike skin, over and above the share of the face that does: the rest is highlights and shadows."""
 
 LARGEST_CONTRAST = 0.1
 """Of what is drawn in place of unseen hair: less is better than noise."""
 
-HAIRLINE = (
-    *((-1.2, -0.9), (-0.6, -0.6), (-0.3, 0.35), (0.0, 0.55)),
-    *((0.6, 0.45), (1.0, 0.6), (1.3, 1.4), (2.2, 2.0)),
-)
-"""Where hair usually begins beside and behind the ears: places ahead of and above their middle, in
-ears' heights."""
+AHEAD = (-1.2, -0.6, -0.3, 0.0, 0.6, 1.0, 1.3, 2.2)
+ABOVE = (-0.9, -0.6, 0.35, 0.55, 0.45, 0.6, 1.4, 2.0)
+"""Where hair usually begins: so far ahead of the ears' middle and above it, in ears' heights."""
 HAIRLINE_EDGE = 0.2
 
 # A picture of strands: columns round the whorl, rows away from it. Widths and lengths in pixels.
@@ -132,6 +134,7 @@ def outline_head(rgb: NDArray[np.uint8], outline: Outline) -> Mask:
     core = (outline.depth > CORE) | ((outline.scalp > 0.5) & (outline.depth > SCALP_CORE))
     label = np.full(outline.depth.shape, cv2.GC_PR_BGD, np.uint8)
     label[(outline.depth > 0.0) & body] = cv2.GC_PR_FGD
+    label[(outline.scalp > 0.5) & (outline.outside < STANDS_OFF)] = cv2.GC_PR_FGD
     label[core & body] = cv2.GC_FGD
     label[outline.outside > FAR] = cv2.GC_BGD
     return cut_out(rgb, label, 3)
@@ -196,7 +199,8 @@ def find_hair(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Hair | No
     least = float(np.clip(level / 100.0, SURELY_SKIN, SURELY_HAIR))
     shows = head & (unlike > least) & ~_like_background(rgb, outline, head)
     hair = shows & zone
-    if np.count_nonzero(hair) < LEAST_HAIR * np.count_nonzero(zone):
+    rim = zone & (outline.depth < RIM)
+    if not rim.any() or shows[rim].mean() - shows[skin].mean() < LEAST_HAIR:
         return None
     share = cv2.GaussianBlur(shows.astype(np.float32), (0, 0), 1.0)
     inner = cv2.erode(hair.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
@@ -282,7 +286,7 @@ def usual_hairline(mesh: Mesh, sides: Sides) -> Array:
     if sides.ear is None:
         return np.asarray(scalp, np.float32)
     away = (mesh.vertices - sides.ear) / np.float32(sides.ear_height)
-    line = np.interp(away @ sides.ahead, *zip(*HAIRLINE, strict=True))
+    line = np.interp(away @ sides.ahead, AHEAD, ABOVE)
     above = (away @ sides.up - line) / HAIRLINE_EDGE
     return np.asarray(scalp * np.clip(0.5 + 0.5 * above, 0.0, 1.0), np.float32)
 
@@ -300,14 +304,11 @@ def draw_strands(places: Array, sides: Sides) -> Array:
     -------
     (H, W) float32
     """
-    whorl, front = sides.up - WHORL_BEHIND * sides.ahead, WHORL_BEHIND * sides.up + sides.ahead
-    directions = places - sides.middle
-    along, ahead, aside = np.moveaxis(
-        directions @ np.stack([whorl, front, np.cross(whorl, front)], axis=1)
-        / np.linalg.norm(whorl) ** (1, 1, 2),
-        -1,
-        0,
-    )
+    lean = 1.0 / np.hypot(1.0, WHORL_BEHIND)
+    whorl = lean * (sides.up - WHORL_BEHIND * sides.ahead)
+    front = lean * (WHORL_BEHIND * sides.up + sides.ahead)
+    ways = np.stack([whorl, front, np.cross(whorl, front)], axis=1)
+    along, ahead, aside = np.moveaxis((places - sides.middle) @ ways, -1, 0)
     flat = np.hypot(ahead, aside)
     angle = np.arctan2(flat, along)
     turn = (np.arctan2(aside, ahead) + SWIRL * angle) / (2.0 * np.pi) % 1.0
