@@ -430,9 +430,9 @@ def _to_crop(cells: Array) -> Array:
 def _inside_photo(photo: Photo, crop: Crop, places: Array) -> Array:
     """One well inside the photo, falling to nought a few crop pixels before its border."""
     matrix = crop.crop_to_photo.astype(np.float32)
-    points = places[..., :2] @ matrix[:, :2].T + matrix[:, 2]
-    size = np.array(photo.rgb.shape[1::-1], np.float32)
-    border = np.minimum(points, size - points).min(axis=-1)
+    x, y = cv2.split(places[..., :2] @ matrix[:, :2].T + matrix[:, 2])
+    height, width = photo.rgb.shape[:2]
+    border = np.minimum(np.minimum(x, width - x), np.minimum(y, height - y))
     return np.clip(border * np.float32(crop.scale) / 3.0, 0.0, 1.0)
 
 

@@ -29,6 +29,9 @@ FAR = 0.25
 STANDS_OFF = 0.08
 """Share of the head's width round the scalp that may be hair as well as background."""
 
+ROUNDS = 2
+"""Of GrabCut; a third moves no border that can be seen."""
+
 MISFIT = 0.08
 """Share of the head's width up to which the silhouette may reach into the background."""
 
@@ -53,6 +56,8 @@ RIM = 0.1
 LEAST_HAIR = 0.35
 """Share of the scalp's rim, so far into the head's width and all that stands off, that must look
 unlike skin, over and above the share of the face that does: the rest is highlights and shadows."""
+LEAST_DEEP = 0.6
+"""The same of what lies next to that, where the photo shows hair that the background hides."""
 
 LARGEST_CONTRAST = 0.1
 """Of what is drawn in place of unseen hair: less is better than noise."""
@@ -62,9 +67,10 @@ ABOVE = (-0.9, -0.6, 0.35, 0.55, 0.45, 0.6, 1.4, 2.0)
 """Where hair usually begins: so far ahead of the ears' middle and above it, in ears' heights."""
 HAIRLINE_EDGE = 0.2
 
-# A picture of strands: columns round the whorl, rows away from it. Widths and lengths in pixels.
-ROUND, AWAY = 1024, 512
-STRANDS = ((1.0, 9.0, 1.0), (4.0, 22.0, 0.7))
+# A picture of strands: columns round the whorl, rows away from it. Widths and lengths in pixels,
+# and weights.
+ROUND, AWAY = 1024, 256
+STRANDS = ((1.0, 4.5, 1.0), (4.0, 11.0, 0.7))
 SWIRL = 0.5
 """Radians by which strands turn about the whorl for each that they lead away from it."""
 WHORL_BEHIND = 0.6
@@ -161,9 +167,11 @@ def cut_out(rgb: NDArray[np.uint8], label: NDArray[np.uint8], shrink: int) -> Ma
         return np.ones(label.shape, np.bool_)
     cv2.setRNGSeed(0)
     models = np.zeros((2, 1, 65))
-    label = label.copy()
-    cv2.grabCut(rgb, label, None, models[0], models[1], 3, cv2.GC_INIT_WITH_MASK)
-    cut = ((label == cv2.GC_FGD) | (label == cv2.GC_PR_FGD)).astype(np.uint8)
+    part = _surroundings(label != cv2.GC_BGD)
+    found = label[part].copy()
+    cv2.grabCut(rgb[part], found, None, models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK)
+    cut = np.zeros_like(label)
+    cut[part] = (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
     cut = cv2.erode(cut, np.ones((shrink, shrink), np.uint8))
     _, part = cv2.connectedComponents(cut)
     return np.isin(part, np.unique(part[sure & (cut > 0)]))
@@ -197,11 +205,16 @@ def find_hair(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Hair | No
     levels = np.clip(100.0 * unlike[zone | skin], 0.0, 255.0).astype(np.uint8)
     level, _ = cv2.threshold(levels.reshape(-1, 1), 0, 255, cv2.THRESH_OTSU)
     least = float(np.clip(level / 100.0, SURELY_SKIN, SURELY_HAIR))
-    shows = head & (unlike > least) & ~_like_background(rgb, outline, head)
-    hair = shows & zone
+    looks = head & (unlike > least)
+    shows = looks & ~_like_background(rgb, outline, head)
     rim = zone & (outline.depth < RIM)
-    if not rim.any() or shows[rim].mean() - shows[skin].mean() < LEAST_HAIR:
-        return None
+    if _share(shows, rim) - _share(shows, skin) < LEAST_HAIR:
+        # Hair of the background's colour is known by what lies too deep to be background.
+        deep = zone & (outline.depth > MISFIT) & (outline.depth < 2 * MISFIT)
+        if _share(looks, deep) - _share(looks, skin) < LEAST_DEEP:
+            return None
+        shows = looks
+    hair = shows & zone
     share = cv2.GaussianBlur(shows.astype(np.float32), (0, 0), 1.0)
     inner = cv2.erode(hair.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     # At its edges it is mixed with skin and background.
@@ -308,19 +321,15 @@ def draw_strands(places: Array, sides: Sides) -> Array:
     whorl = lean * (sides.up - WHORL_BEHIND * sides.ahead)
     front = lean * (WHORL_BEHIND * sides.up + sides.ahead)
     ways = np.stack([whorl, front, np.cross(whorl, front)], axis=1)
-    along, ahead, aside = np.moveaxis((places - sides.middle) @ ways, -1, 0)
-    flat = np.hypot(ahead, aside)
-    angle = np.arctan2(flat, along)
-    turn = (np.arctan2(aside, ahead) + SWIRL * angle) / (2.0 * np.pi) % 1.0
-    noise = cv2.remap(
-        _combed(),
-        np.asarray(turn * ROUND, np.float32),
-        np.asarray(angle / np.pi * AWAY, np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    sine = flat / np.maximum(np.hypot(flat, along), np.float32(1e-6))
-    return np.asarray(noise * np.clip(sine / WHORL, 0.0, 1.0), np.float32)
+    along, ahead, aside = cv2.split((places - sides.middle) @ ways)
+    flat, turn = cv2.cartToPolar(ahead, aside)
+    far, angle = cv2.cartToPolar(along, flat)
+    turn = (turn + SWIRL * angle) * np.float32(0.5 / np.pi)
+    turn = (turn - np.floor(turn)) * np.float32(ROUND)
+    away = angle * np.float32(AWAY / np.pi)
+    noise = cv2.remap(_combed(), turn, away, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    sine = flat / np.maximum(far, np.float32(1e-6))
+    return np.asarray(noise * np.minimum(sine / WHORL, 1.0), np.float32)
 
 
 def _middle_of(mesh: Mesh, *names: str) -> NDArray[np.float64] | None:
@@ -328,6 +337,20 @@ def _middle_of(mesh: Mesh, *names: str) -> NDArray[np.float64] | None:
     if weight.sum() <= 0.0:
         return None
     return np.asarray(np.average(mesh.vertices, axis=0, weights=weight), np.float64)
+
+
+def _share(some: Mask, of: Mask) -> float:
+    return float(some[of].mean()) if of.any() else 0.0
+
+
+def _surroundings(chosen: Mask) -> tuple[slice, slice]:
+    """Rows and columns of some pixels, and an eighth of the picture round them."""
+    parts = []
+    for axis in (1, 0):
+        found = np.flatnonzero(chosen.any(axis=axis))
+        margin = len(chosen) // 8
+        parts.append(slice(max(0, int(found[0]) - margin), int(found[-1]) + margin + 1))
+    return parts[0], parts[1]
 
 
 def _unlike_skin(rgb: NDArray[np.uint8], skin: Mask) -> Array:
