@@ -62,8 +62,8 @@ LEAST_DEEP = 0.6
 LARGEST_CONTRAST = 0.1
 """Of what is drawn in place of unseen hair: less is better than noise."""
 
-AHEAD = (-1.2, -0.6, -0.3, 0.0, 0.6, 1.0, 1.3, 2.2)
-ABOVE = (-0.9, -0.6, 0.35, 0.55, 0.45, 0.6, 1.4, 2.0)
+AHEAD = (-1.2, -0.6, -0.3, 0.0, 0.6, 1.2, 1.45, 2.3)
+ABOVE = (-0.9, -0.6, 0.35, 0.55, 0.45, 0.55, 1.3, 1.95)
 """Where hair usually begins: so far ahead of the ears' middle and above it, in ears' heights."""
 HAIRLINE_EDGE = 0.2
 
