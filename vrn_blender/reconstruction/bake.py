@@ -101,6 +101,9 @@ COLOURFUL = ("scalp", "neck", "ears", "brows", "eyes", "eyelids", "lips", "chin"
 LIGHT_DIFFERENCE = 0.5
 """Natural logarithm by which the light of both sides may differ."""
 
+TINT_DIFFERENCE = 0.1
+"""The same for what red, green and blue differ by from each other."""
+
 HAIR_PULL, SKIN_PULL = 0.02, 0.004
 """How soon unseen scalp comes to the colour of hair, and all else to that of skin."""
 
@@ -522,7 +525,9 @@ def _likeness(picture: Array, direct: Array) -> Array:
     mean = ours / np.maximum(weight, floor)[..., None]
     ratio = np.log((mean + 16.0) / (mirrored(mean) + 16.0))
     ratio = cv2.GaussianBlur(push_pull(ratio, both), (0, 0), blur / 4.0)
-    return np.exp(np.clip(ratio, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE))
+    bright = ratio.mean(axis=-1, keepdims=True)
+    tint = np.clip(ratio - bright, -TINT_DIFFERENCE, TINT_DIFFERENCE)
+    return np.exp(np.clip(bright, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE) + tint)
 
 
 def _shading(picture: NDArray[np.uint8], direct: Array, mesh: Mesh, normals: Array) -> Array:
