@@ -95,6 +95,9 @@ FRAYED = 0.03
 LINE_PULL = 0.08
 """How soon, where nobody saw it, the hairline comes to where it usually is."""
 
+PULLED_EDGE = 2.0
+"""Voxels of an edge for which hair's pulls hold as they are."""
+
 COLOURFUL = ("scalp", "neck", "ears", "brows", "eyes", "eyelids", "lips", "chin", "jaw")
 """Regions that need not show plain skin: hair, beard, collars."""
 
@@ -590,11 +593,13 @@ def _fill(
     filled = atlas.spread(surface.spread(colour, seen * (1.0 - covered) ** 2, guess, pull))
     if view.hair is not None:
         on_scalp = covered * np.minimum(2.0 * scalp, 1.0)
-        share = surface.spread(
-            on_scalp[:, None], seen, view.usual[:, None], np.full_like(pull, LINE_PULL)
-        )
+        # Long edges are pulled more, so that the way to what is usual is no longer on coarse meshes.
+        edges = mesh.vertices[faces[:, 0]] - mesh.vertices[faces[:, 1]]
+        longer = max(1.0, float(np.square(edges).sum(axis=1).mean()) / PULLED_EDGE**2)
+        line_pull = np.full_like(pull, LINE_PULL * longer)
+        share = surface.spread(on_scalp[:, None], seen, view.usual[:, None], line_pull)
         guess = np.broadcast_to(view.hair.colour, colour.shape)
-        strong = np.full_like(pull, HAIR_PULL)
+        strong = np.full_like(pull, HAIR_PULL * longer)
         hair = surface.spread(colour, seen * on_scalp**2, guess, strong)
         strands = draw_strands(places, view.sides)
         start = atlas.spread(share[:, 0]) + FRAYED * strands
