@@ -593,7 +593,7 @@ def _fill(
     filled = atlas.spread(surface.spread(colour, seen * (1.0 - covered) ** 2, guess, pull))
     if view.hair is not None:
         on_scalp = covered * np.minimum(2.0 * scalp, 1.0)
-        # Long edges are pulled more, so that the way to what is usual is no longer on coarse meshes.
+        # Long edges are pulled more: the way to what is usual is as long on coarse meshes.
         edges = mesh.vertices[faces[:, 0]] - mesh.vertices[faces[:, 1]]
         longer = max(1.0, float(np.square(edges).sum(axis=1).mean()) / PULLED_EDGE**2)
         line_pull = np.full_like(pull, LINE_PULL * longer)
