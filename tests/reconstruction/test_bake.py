@@ -243,6 +243,21 @@ def test_no_seam_shows_where_the_seen_meets_the_mirrored() -> None:
     assert np.abs(rows[:, 0] - rows[:, -1]).max() <= 4
 
 
+def test_a_tint_of_one_side_is_not_carried_on_over_the_other() -> None:
+    """As of coloured light or glass, where the turned side begins."""
+    yaw = 0.7
+    tint = np.array([0.6, 0.8, 1.4])
+
+    def paint(own: Array) -> Array:
+        return SKIN * np.where((own[..., 0] < -0.05)[..., None], tint, 1.0)
+
+    photo, crop = take_photo(painted_ball(paint, yaw))
+    texture = bake(photo, crop, make_ball(yaw), size=512)
+    only_mirrored = texture.image[np.abs(texture.seen.astype(int) - 128) <= 1]
+    assert len(only_mirrored) > 0.05 * 512**2
+    assert np.ptp(np.log(only_mirrored / SKIN), axis=1).max() < 0.25
+
+
 def test_what_nobody_saw_is_filled_smoothly_and_without_a_seam() -> None:
     photo, crop = take_photo(painted_ball(lambda own: SKIN + 40 * own[..., 1:2]))
     image = bake(photo, crop, make_ball(), size=512).image.astype(float)

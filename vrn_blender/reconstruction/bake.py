@@ -17,7 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crop import CROP_SIZE, Crop
-from .fill import fill_surface, push_pull
+from .fill import SurfaceFill, push_pull
+from .hair import (
+    CORE,
+    Hair,
+    Outline,
+    Sides,
+    cut_out,
+    draw_strands,
+    find_hair,
+    find_sides,
+    outline_head,
+    usual_hairline,
+)
 from .light import skin_shading
 from .mesh import REGIONS, Mesh
 from .normals import vertex_normals
@@ -59,30 +71,41 @@ LIMB = 3.0
 CREVICE_GRAZING, CREVICE_FACING = -0.3, 0.1
 CREVICE = 8.0
 
+# Hair stands off the mesh, so where hair usually grows, skin is believed only to where the camera
+# sees it so squarely.
+ASLANT, SQUARE = 0.5, 0.8
+
 # Shares of the head's width: how far inside the silhouette the photo may show background, and how
 # far from there it is faded in.
 TRIM = 0.03
 FADE = 0.03
 
-# Shares of the head's width: so far inside the silhouette there is nothing but head, and so far
-# outside of it nothing but background.
-CORE = 0.15
 OUTSIDE = 0.04
+"""Share of the head's width so far outside the silhouette there is no skin."""
 
 SEEN, MIRRORED = 255, 128
 """Values of `Texture.seen`."""
 
-HAIR_RING = 0.12
-"""Share of the head's width from the silhouette within which the crown shows hair."""
+HAIR_EDGE = 0.2
+"""Half the step of hair's share over which it sets in."""
 
-LEAST_HAIR = 0.1
-"""Share of that ring that must look unlike the face: less hair is none."""
+FRAYED = 0.03
+"""By how much of that share strands set in sooner and later."""
 
-STRANDS = 0.2
-"""Greatest contrast of what is drawn in place of unseen hair."""
+LINE_PULL = 0.08
+"""How soon, where nobody saw it, the hairline comes to where it usually is."""
+
+PULLED_EDGE = 2.0
+"""Voxels of an edge for which hair's pulls hold as they are."""
+
+COLOURFUL = ("scalp", "neck", "ears", "brows", "eyes", "eyelids", "lips", "chin", "jaw")
+"""Regions that need not show plain skin: hair, beard, collars."""
 
 LIGHT_DIFFERENCE = 0.5
 """Natural logarithm by which the light of both sides may differ."""
+
+TINT_DIFFERENCE = 0.1
+"""The same for what red, green and blue differ by from each other."""
 
 HAIR_PULL, SKIN_PULL = 0.02, 0.004
 """How soon unseen scalp comes to the colour of hair, and all else to that of skin."""
@@ -98,19 +121,24 @@ class _View:
         The mesh in the crop, `DEPTH_CELLS` cells a pixel.
     inside : (H, W) float32
         How deep in the silhouette each cell lies, as a share of the head's width.
-    head : (192, 192) float32
+    face : (192, 192) float32
         How far, 0..1, each pixel of the crop has the face's colours rather than the background's.
-    hair : (3,) float32 or None
-        Its colour, where there is any.
-    strands : float
-        Its contrast.
+    head : (192, 192) float32
+        How far, 0..1, it has the head's, with its hair.
+    hair : Hair or None
+        What there is of it.
+    sides : Sides
+    usual : (V,) float32
+        How far hair usually grows on each vertex.
     """
 
     grid: Grid
     inside: Array
+    face: Array
     head: Array
-    hair: Array | None
-    strands: float
+    hair: Hair | None
+    sides: Sides
+    usual: Array
 
 
 @dataclass(frozen=True)
@@ -205,7 +233,7 @@ def bake(
         _reduced(picture, side) * direct[..., None] + _reduced(reflection, side) * other[..., None]
     )
     known_colours = small / np.maximum(known, np.float32(1e-6))[..., None]
-    fill = _fill(known_colours, known, mesh, faces, view, atlas)
+    fill = _fill(known_colours, direct, other, mesh, faces, view, atlas, places)
     rest = np.maximum(1.0 - direct, np.float32(1e-6))
     image = _laid_over(reflection, _enlarged(fill, size), other / rest)
     image = _laid_over(picture, image, direct)
@@ -295,8 +323,29 @@ def _look(crop: Crop, mesh: Mesh, faces: NDArray[np.int32]) -> _View:
     inside = cv2.distanceTransform(grid.covered.astype(np.uint8), cv2.DIST_L2, 5)
     # The outermost cells have a depth of one, and part of them is background.
     inside = (inside - 1.0) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
-    head = _head_mask(crop, mesh, grid, inside)
-    return _View(grid, inside, head, *_hair(crop, mesh, grid, inside, head))
+    outline = _outline(mesh, grid, inside)
+    head = outline_head(crop.rgb, outline)
+    sides = find_sides(mesh)
+    return _View(
+        grid,
+        inside,
+        _softened(_face_mask(crop, outline)),
+        _softened(head),
+        find_hair(crop.rgb, outline, head),
+        sides,
+        usual_hairline(mesh, sides),
+    )
+
+
+def _outline(mesh: Mesh, grid: Grid, inside: Array) -> Outline:
+    outside = cv2.distanceTransform((~grid.covered).astype(np.uint8), cv2.DIST_L2, 5)
+    outside = _to_crop(outside) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
+    middles = np.arange(CROP_SIZE) * DEPTH_CELLS + DEPTH_CELLS // 2
+    cells = (middles[:, None] * len(grid.covered) + middles).ravel()
+    values = [_regions(mesh, "scalp"), _regions(mesh, "neck"), 1.0 - _regions(mesh, *COLOURFUL)]
+    regions = grid.weights[cells] @ np.stack(values, axis=1)
+    scalp, neck, plain = np.clip(regions, 0.0, 1.0).T.reshape(-1, CROP_SIZE, CROP_SIZE)
+    return Outline(_to_crop(inside), outside, scalp, neck, plain)
 
 
 def _trust(
@@ -316,9 +365,9 @@ def _trust(
     cell = x * DEPTH_CELLS - 0.5, y * DEPTH_CELLS - 0.5
     inside = _looked_up(view.inside, *cell)
     scalp = np.clip(atlas.spread(_regions(mesh, "scalp")), 0.0, 1.0)
-    head = _looked_up(view.head, x - 0.5, y - 0.5)
+    face, head = (_looked_up(mask, x - 0.5, y - 0.5) for mask in (view.face, view.head))
     trimmed = np.clip((inside - TRIM) / FADE, 0.0, 1.0)
-    trimmed *= (scalp + (1.0 - scalp) * head) * _inside_photo(photo, crop, places)
+    trimmed *= (scalp * head + (1.0 - scalp) * face) * _inside_photo(photo, crop, places)
 
     facing = np.clip(atlas.spread(-normals[:, 2]), -1.0, 1.0)
     steep = np.sqrt(1.0 - facing**2) / np.maximum(facing, GRAZING)
@@ -332,6 +381,9 @@ def _trust(
         (hidden <= BEHIND + 1.5 * OCCLUDER * steep) & (hides <= LIMB_GAP + 1.5 * LIMB * steep)
     )
     well = trimmed * visible * _step(facing, GRAZING, FACING)
+    if view.hair is not None:
+        bare = atlas.spread(view.usual) * (1.0 - _looked_up(view.hair.share, x - 0.5, y - 0.5))
+        well *= 1.0 - np.clip(bare, 0.0, 1.0) * (1.0 - _step(facing, ASLANT, SQUARE))
 
     hidden = places[..., 2] - _looked_up(nearest, *cell, cv2.INTER_NEAREST)
     visible = _feathered(hidden <= CREVICE) * _step(inside, CORE, 2 * CORE)
@@ -360,51 +412,19 @@ def _feathered(visible: NDArray[np.bool_]) -> Array:
     return np.asarray(cv2.blur(eroded, (reach, reach)), np.float32)
 
 
-def _head_mask(crop: Crop, mesh: Mesh, grid: Grid, inside: Array) -> Array:
-    """How far, 0..1, each pixel of the crop has the face's colours rather than the background's.
+def _face_mask(crop: Crop, outline: Outline) -> NDArray[np.bool_]:
+    """Which pixels of the crop have the face's colours rather than the background's.
 
     Near the silhouette and on the neck network and photo disagree, and collars are no skin.
-
-    References
-    ----------
-    .. [1] C. Rother, V. Kolmogorov and A. Blake, "GrabCut: interactive foreground extraction using
-       iterated graph cuts", SIGGRAPH 2004.
     """
-    outside = cv2.distanceTransform((~grid.covered).astype(np.uint8), cv2.DIST_L2, 5)
-    outside = _to_crop(outside) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
-    neck = _to_crop(grid.spread(_regions(mesh, "neck")))
-    label = np.full(outside.shape, cv2.GC_PR_BGD, np.uint8)
-    label[(_to_crop(inside) > CORE) & (neck < 0.1)] = cv2.GC_FGD
-    label[outside > OUTSIDE] = cv2.GC_BGD
-    core = label == cv2.GC_FGD
-    if not (core.any() and (label == cv2.GC_BGD).any()):
-        return np.ones(outside.shape, np.float32)
-    cv2.setRNGSeed(0)
-    models = np.zeros((2, 1, 65))
-    cv2.grabCut(crop.rgb, label, None, models[0], models[1], 3, cv2.GC_INIT_WITH_MASK)
-    head = ((label == cv2.GC_FGD) | (label == cv2.GC_PR_FGD)).astype(np.uint8)
-    head = cv2.erode(head, np.ones((5, 5), np.uint8))
-    _, part = cv2.connectedComponents(head)
-    head = np.isin(part, np.unique(part[core & (head > 0)])).astype(np.float32)
-    return np.asarray(cv2.blur(head, (3, 3)), np.float32)
+    label = np.full(outline.depth.shape, cv2.GC_PR_BGD, np.uint8)
+    label[(outline.depth > CORE) & (outline.neck < 0.1)] = cv2.GC_FGD
+    label[outline.outside > OUTSIDE] = cv2.GC_BGD
+    return cut_out(crop.rgb, label, 5)
 
 
-def _hair(
-    crop: Crop, mesh: Mesh, grid: Grid, inside: Array, head: Array
-) -> tuple[Array | None, float]:
-    """Colour and contrast of the hair round the crown; a bald head has the face's colours there."""
-    depth = _to_crop(inside)
-    crown = (_to_crop(grid.spread(_regions(mesh, "scalp"))) > 0.5) & (depth > TRIM)
-    ring = crown & (depth < HAIR_RING)
-    # The mask was shrunk, and between it and the hair lies skin.
-    hair = ring & (cv2.dilate(head, np.ones((5, 5), np.uint8)) < 0.5)
-    if np.count_nonzero(hair) <= LEAST_HAIR * np.count_nonzero(ring):
-        return None, 0.0
-    colour = np.median(crop.rgb[hair], axis=0).astype(np.float32)
-    bright = cv2.cvtColor(crop.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    detail = bright - cv2.GaussianBlur(bright, (0, 0), 2.0)
-    contrast = float(np.median(np.abs(detail[hair])) / (np.median(bright[hair]) + 8.0))
-    return colour, min(1.5 * contrast, STRANDS)
+def _softened(mask: NDArray[np.bool_]) -> Array:
+    return np.asarray(cv2.blur(mask.astype(np.float32), (3, 3)), np.float32)
 
 
 def _to_crop(cells: Array) -> Array:
@@ -416,9 +436,9 @@ def _to_crop(cells: Array) -> Array:
 def _inside_photo(photo: Photo, crop: Crop, places: Array) -> Array:
     """One well inside the photo, falling to nought a few crop pixels before its border."""
     matrix = crop.crop_to_photo.astype(np.float32)
-    points = places[..., :2] @ matrix[:, :2].T + matrix[:, 2]
-    size = np.array(photo.rgb.shape[1::-1], np.float32)
-    border = np.minimum(points, size - points).min(axis=-1)
+    x, y = cv2.split(places[..., :2] @ matrix[:, :2].T + matrix[:, 2])
+    height, width = photo.rgb.shape[:2]
+    border = np.minimum(np.minimum(x, width - x), np.minimum(y, height - y))
     return np.clip(border * np.float32(crop.scale) / 3.0, 0.0, 1.0)
 
 
@@ -508,7 +528,9 @@ def _likeness(picture: Array, direct: Array) -> Array:
     mean = ours / np.maximum(weight, floor)[..., None]
     ratio = np.log((mean + 16.0) / (mirrored(mean) + 16.0))
     ratio = cv2.GaussianBlur(push_pull(ratio, both), (0, 0), blur / 4.0)
-    return np.exp(np.clip(ratio, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE))
+    bright = ratio.mean(axis=-1, keepdims=True)
+    tint = np.clip(ratio - bright, -TINT_DIFFERENCE, TINT_DIFFERENCE)
+    return np.exp(np.clip(bright, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE) + tint)
 
 
 def _shading(picture: NDArray[np.uint8], direct: Array, mesh: Mesh, normals: Array) -> Array:
@@ -542,34 +564,49 @@ def _at(picture: NDArray[Any], uv: Array) -> Array:
 
 def _fill(
     colours: Array,
-    known: Array,
+    direct: Array,
+    other: Array,
     mesh: Mesh,
     faces: NDArray[np.int32],
     view: _View,
     atlas: Grid,
+    places: Array,
 ) -> NDArray[np.uint8]:
-    """Colours for what nobody saw, on the grid: scalp in the hair's colour, all else in skin's."""
+    """Colours for what nobody saw, on the grid: hair on the scalp where there is any, else skin."""
     uv = _vertex_uv(mesh)
+    known = direct + other
     seen, colour = np.clip(_at(known, uv), 0.0, 1.0) ** 2, _at(colours, uv)
     scalp = _regions(mesh, "scalp")
-    other = _regions(mesh, "scalp", "neck", "eyes", "brows", "lips")
-    skin = _median(colour, seen * (1.0 - other))
-    hair = _median(colour, seen * scalp) if view.hair is None else view.hair
-    guess = scalp[:, None] * hair + (1.0 - scalp[:, None]) * skin
+    covered = np.zeros_like(scalp)
+    if view.hair is not None:
+        here = _looked_up(view.hair.share, places[..., 0] - 0.5, places[..., 1] - 0.5)
+        here = (here * direct + mirrored(here) * other) / np.maximum(known, np.float32(1e-6))
+        covered = np.clip(_at(here, uv), 0.0, 1.0)
+    other_regions = _regions(mesh, "scalp", "neck", "eyes", "brows", "lips")
+    skin = _median(colour, seen * (1.0 - other_regions) * (1.0 - covered))
+    if view.hair is None:
+        bald = _median(colour, seen * scalp)
+        skin = scalp[:, None] * bald + (1.0 - scalp[:, None]) * skin
     pull = (scalp * HAIR_PULL + (1.0 - scalp) * SKIN_PULL).astype(np.float32)
-    filled = fill_surface(mesh.vertices, faces, colour, seen, guess, pull)
-    smooth = atlas.spread(filled)
-    if view.strands > 0.0:
-        smooth *= 1.0 + view.strands * atlas.spread(scalp)[..., None] * _strands(len(smooth))
-    return np.clip(smooth.round(), 0, 255).astype(np.uint8)
-
-
-def _strands(side: int) -> Array:
-    """Noise of unit contrast that is longer than wide, (side, side, 1): it needs no seam."""
-    noise = np.random.default_rng(0).standard_normal((side, side), np.float32)
-    scale = side / GRID_SIDE
-    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.0 * scale + 0.3, sigmaY=5.0 * scale + 0.3)
-    return np.asarray(noise / noise.std(), np.float32)[..., None]
+    surface = SurfaceFill(mesh.vertices, faces)
+    guess = np.broadcast_to(skin, colour.shape)
+    filled = atlas.spread(surface.spread(colour, seen * (1.0 - covered) ** 2, guess, pull))
+    if view.hair is not None:
+        on_scalp = covered * np.minimum(2.0 * scalp, 1.0)
+        # Long edges are pulled more: the way to what is usual is as long on coarse meshes.
+        edges = mesh.vertices[faces[:, 0]] - mesh.vertices[faces[:, 1]]
+        longer = max(1.0, float(np.square(edges).sum(axis=1).mean()) / PULLED_EDGE**2)
+        line_pull = np.full_like(pull, LINE_PULL * longer)
+        share = surface.spread(on_scalp[:, None], seen, view.usual[:, None], line_pull)
+        guess = np.broadcast_to(view.hair.colour, colour.shape)
+        strong = np.full_like(pull, HAIR_PULL * longer)
+        hair = surface.spread(colour, seen * on_scalp**2, guess, strong)
+        strands = draw_strands(places, view.sides)
+        start = atlas.spread(share[:, 0]) + FRAYED * strands
+        start = _step(start, 0.5 - HAIR_EDGE, 0.5 + HAIR_EDGE)[..., None]
+        lively = 1.0 + view.hair.contrast * strands[..., None]
+        filled += start * (atlas.spread(hair) * lively - filled)
+    return np.clip(filled.round(), 0, 255).astype(np.uint8)
 
 
 def _median(colours: Array, weight: Array) -> Array:

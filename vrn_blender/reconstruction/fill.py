@@ -20,15 +20,8 @@ ANCHOR = 10.0
 """How strongly a vertex that was seen keeps its colour, against its likeness to a neighbour."""
 
 
-def fill_surface(
-    vertices: NDArray[np.float32],
-    faces: NDArray[np.int32],
-    colours: NDArray[np.float32],
-    known: NDArray[np.float32],
-    guess: NDArray[np.float32],
-    pull: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Spread colours over a mesh from the vertices where they are known.
+class SurfaceFill:
+    """Spreads colours over a mesh from the vertices where they are known.
 
     The result minimises the differences along edges (it is harmonic), so that it has no seam
     wherever an atlas has one, and far from what is known it comes to what is guessed.
@@ -38,35 +31,52 @@ def fill_surface(
     vertices : (V, 3) float32
         Volume frame, voxels.
     faces : (T, 3) int32
-    colours : (V, 3) float32
-    known : (V,) float32
-        How far, 0..1, each colour is known; somewhere it is.
-    guess : (V, 3) float32
-        What each vertex's colour may be expected to be.
-    pull : (V,) float32
-        How strongly it is, against likeness to a neighbour; above 0.
-
-    Returns
-    -------
-    (V, 3) float32
     """
-    count = len(vertices)
-    hold = ANCHOR * known + pull
-    target = ANCHOR * known[:, None] * colours + pull[:, None] * guess
-    links = adjacency(faces, count)
 
-    cells = np.floor((vertices - vertices.min(axis=0)) / CELL).astype(np.int64)
-    _, cell = np.unique(np.ravel_multi_index(cells.T, cells.max(axis=0) + 1), return_inverse=True)
-    gather = csr_array((np.ones(count), (cell.ravel(), np.arange(count))))
-    coarse = gather @ links @ gather.T
-    system = diags_array(coarse.sum(axis=1) + gather @ hold) - coarse
-    solved = np.asarray(spsolve(system.tocsc(), gather @ target))
+    def __init__(self, vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> None:
+        count = len(vertices)
+        cells = np.floor((vertices - vertices.min(axis=0)) / CELL).astype(np.int64)
+        _, cell = np.unique(
+            np.ravel_multi_index(cells.T, cells.max(axis=0) + 1), return_inverse=True
+        )
+        self._links = adjacency(faces, count)
+        self._gather = csr_array((np.ones(count), (cell.ravel(), np.arange(count))))
+        coarse = self._gather @ self._links @ self._gather.T
+        self._coarse = diags_array(coarse.sum(axis=1)) - coarse
+        self._degree = self._links.sum(axis=1)
 
-    filled = (gather.T @ solved).astype(np.float32)
-    degree = (links.sum(axis=1) + hold)[:, None]
-    for _ in range(SWEEPS):
-        filled = (links @ filled + target) / degree
-    return np.asarray(filled, np.float32)
+    def spread(
+        self,
+        colours: NDArray[np.float32],
+        known: NDArray[np.float32],
+        guess: NDArray[np.float32],
+        pull: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Fill in what is not known.
+
+        Parameters
+        ----------
+        colours : (V, K) float32
+        known : (V,) float32
+            How far, 0..1, each colour is known.
+        guess : (V, K) float32
+            What each vertex's colour may be expected to be.
+        pull : (V,) float32
+            How strongly it is, against likeness to a neighbour; above 0.
+
+        Returns
+        -------
+        (V, K) float32
+        """
+        hold = ANCHOR * known + pull
+        target = ANCHOR * known[:, None] * colours + pull[:, None] * guess
+        system = self._coarse + diags_array(self._gather @ hold)
+        solved = np.asarray(spsolve(system.tocsc(), self._gather @ target))
+        filled = (self._gather.T @ solved.reshape(-1, colours.shape[1])).astype(np.float32)
+        degree = (self._degree + hold)[:, None]
+        for _ in range(SWEEPS):
+            filled = (self._links @ filled + target) / degree
+        return np.asarray(filled, np.float32)
 
 
 def push_pull(values: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
