@@ -18,6 +18,7 @@ from vrn_blender.reconstruction.crop import Crop, crop_face
 from vrn_blender.reconstruction.errors import ModelError
 from vrn_blender.reconstruction.fit import (
     FIRST,
+    JAW,
     LIMIT,
     SAME_OUTLINE,
     SAME_PLACE,
@@ -108,18 +109,19 @@ def test_a_wild_landmark_pulls_no_farther_than_the_limit() -> None:
     assert np.linalg.norm(bent.vertices - surface.vertices, axis=1).max() < LIMIT + 1
 
 
-@pytest.mark.parametrize("yaw", [-60.0, 60.0])
+@pytest.mark.parametrize("yaw", [-35.0, 35.0])
 def test_what_is_turned_away_does_not_count(yaw: float) -> None:
     surface, marks, face, crop = case(yaw)
-    eyes = (slice(36 - FIRST, 42 - FIRST), slice(42 - FIRST, 48 - FIRST))
+    cheeks = (slice(1, 2), slice(7, 8))
     gaps = []
-    for which in eyes:
-        _, moved = fit_to_landmarks(surface, unsure(marks), shifted(face, which, (0, 4, 0)), crop)
-        places = slice(which.start + FIRST, which.stop + FIRST)
-        gaps.append(np.abs(moved[places, 1] - marks[places, 1]).mean())
+    for which in cheeks:
+        points = face.points.copy()
+        points[SAME_OUTLINE[which], 1] += 4
+        _, moved = fit_to_landmarks(surface, unsure(marks), replace(face, points=points), crop)
+        gaps.append(np.abs(moved[JAW] - marks[JAW]).max())
     near, far = sorted(gaps, reverse=True)
-    assert near > 2
-    assert far < 0.8 * near
+    assert near > 0.5
+    assert far < 0.5 * near
 
 
 @pytest.fixture(scope="module")
@@ -227,4 +229,4 @@ def test_mediapipe_is_trusted_less_on_a_face_that_is_turned() -> None:
         _, marks, face, crop = case(yaw)
         shares.append(mediapipe_share(unsure(marks, 1.0), face, crop))
     assert shares[0] > 0.99 > shares[1] > shares[2]
-    assert shares[2] < 0.1
+    assert shares[2] < 0.01

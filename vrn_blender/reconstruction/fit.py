@@ -106,15 +106,17 @@ LIMIT = 8.0
 """Voxels that a landmark may pull at most; what is farther off is a mistake of one of the two."""
 
 
-NETWORK_ERROR, MEDIAPIPE_ERROR = 2.0, 1.0
-"""How far off each is, over how far its readings of the photo and of the mirror image lie apart.
-
-From `models/training/doubts.py`, as is the next one."""
-TURNED_ERROR = 0.1
-"""MediaPipe's error, as a share of the face's width, on a face that is turned by a right angle."""
-DECISION = 4
-"""The power of the two errors that the landmarks are shared by: 2 would be right were they known;
-as they are guesses themselves, more decides for the one that is clearly better."""
+PARITY = 1.8
+"""How much farther apart MediaPipe's two readings may lie than the network's until the network is
+believed instead. What `models/training/doubts.py` measures says 1.2 on renders; photos are strange
+to the network, and familiar to MediaPipe."""
+ASTRAY = 0.0125
+"""Share of the face's width by which MediaPipe's readings differ when they are no guide."""
+TURNED = 0.03
+"""Share of the face's width that is added to that difference on a face in profile, which MediaPipe
+reads wrongly in the mirror image as well."""
+DECISION = 8
+"""Power that decides for one or the other: between two such as these the mean is seldom right."""
 
 
 def fit_to_landmarks(
@@ -200,9 +202,9 @@ def mediapipe_share(prediction: Prediction, face: Face, crop: Crop) -> float:
     """
     width = compare(prediction.landmarks, face, crop)[2]
     network_apart, mediapipe_apart, turned = doubts(prediction, face, crop)
-    off = np.hypot(MEDIAPIPE_ERROR * mediapipe_apart, TURNED_ERROR * width * turned)
-    against = off / max(NETWORK_ERROR * network_apart, LEAST_ERROR)
-    return float(1.0 / (1.0 + against**DECISION))
+    off = np.hypot(mediapipe_apart, TURNED * width * turned)
+    allowed = max(min(PARITY * network_apart, ASTRAY * width), LEAST_ERROR)
+    return float(1.0 / (1.0 + (off / allowed) ** DECISION))
 
 
 def doubts(prediction: Prediction, face: Face, crop: Crop) -> tuple[float, float, float]:
