@@ -11,8 +11,9 @@ from .crop import CROP_SIZE, VOLUME_DEPTH
 from .head import HeadFrame
 
 # The network's own necks end at about z = -0.114 + 0.18 y, head frame, as a bust's do, but neither
-# quite flat nor with a clean edge; a little higher all of them are sound.
-HEIGHT, SLOPE = -0.106, 0.18
+# flat nor with a clean edge, and on photos much higher at the nape; here all of them are sound.
+HEIGHT, SLOPE = -0.088, 0.35
+"""The plane z = HEIGHT + SLOPE y, head frame, metres."""
 
 # As the network's, occupancy falls from one to zero over three voxels.
 RAMP = 3.0
