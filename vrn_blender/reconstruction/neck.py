@@ -18,6 +18,10 @@ HEIGHT, SLOPE = -0.088, 0.35
 # As the network's, occupancy falls from one to zero over three voxels.
 RAMP = 3.0
 
+# Where side and plane differ by less than so much of 255, the edge is rounded, because marching
+# cubes would make a saw of a sharp one. Half of 255 would move the plane too.
+ROUNDING = 120.0
+
 
 def cut_neck(volume: NDArray[np.uint8], frame: HeadFrame) -> NDArray[np.uint8]:
     """Empty what lies below a plane through the neck.
@@ -44,5 +48,9 @@ def cut_neck(volume: NDArray[np.uint8], frame: HeadFrame) -> NDArray[np.uint8]:
     )
     plane = (z[:, None] + y[None] + offset / scale).astype(np.float32)
     height = plane[:, :, None] + x.astype(np.float32)
-    allowed = np.clip(127.5 + 255.0 / RAMP * height, 0.0, 255.0).astype(np.uint8)
-    return np.minimum(volume, allowed)
+    allowed = 127.5 + np.float32(255.0 / RAMP) * height
+    cut = np.minimum(volume, np.clip(allowed, 0.0, 255.0).astype(np.uint8))
+    edge = np.nonzero(np.abs(allowed - volume) < ROUNDING)
+    close = ROUNDING - np.abs(allowed[edge] - volume[edge])
+    cut[edge] = np.maximum(cut[edge] - close**2 / (4.0 * ROUNDING), 0.0)
+    return cut

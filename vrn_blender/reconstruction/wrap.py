@@ -34,6 +34,12 @@ ENOUGH = 100
 """Such places without which the plane stays where the landmarks put it."""
 RIM_LIFT = 2.0
 """Voxels above the plane at which the rim looks for the neck's side: below, the edge is round."""
+RIM_ROUNDS = 6
+"""How often each vertex of the rim goes halfway to the middle of its neighbours on the rim."""
+FOLDED = -0.2
+"""Cosine between the normals of a quad's corner and of its vertex, below which the quad is folded."""
+IRONINGS = 20
+"""How often at most quads round a fold are smoothed."""
 
 
 def wrap(
@@ -43,7 +49,8 @@ def wrap(
 
     The landmarks carry the mean head into place; then each vertex is drawn to the nearest place of
     the surface that faces the same way, while the quads keep from bending, less and less. The
-    neck's rim is drawn into the plane that cuts the neck, and what closes it is filled in.
+    neck's rim is drawn into the plane that cuts the neck, and what closes it is filled in. Where
+    quads are folded in the end, in a corner of the mouth or a crumpled ear, they are ironed out.
 
     Parameters
     ----------
@@ -80,8 +87,10 @@ def wrap(
         vertices = vertices + solver.solve(trust[:, None] * gap)
         gap, _ = place.gaps(vertices, farthest)
         vertices = vertices + solver.solve(trust[:, None] * gap)
+    underside = topology.quads[topology.underside]
     vertices[place.rim] -= plane.height(vertices[place.rim])[:, None] * plane.normal
-    return fill(vertices, topology.quads[topology.underside]).astype(np.float32)
+    vertices = fill(_with_even_border(vertices, underside), underside)
+    return _ironed(vertices, topology, laplacian).astype(np.float32)
 
 
 def _by_landmarks(
@@ -187,15 +196,59 @@ def fill(vertices: NDArray[np.float64], quads: NDArray[np.int32]) -> NDArray[np.
     """
     used, local = np.unique(quads, return_inverse=True)
     local = local.reshape(quads.shape)
-    sides = np.stack([local, np.roll(local, -1, axis=1)], axis=2).reshape(-1, 2)
-    pairs, count = np.unique(np.sort(sides, axis=1), axis=0, return_counts=True)
-    border = np.unique(pairs[count == 1])
+    border = np.unique(_border(local))
     inner = np.setdiff1d(np.arange(len(used)), border)
     laplacian = umbrella(local, len(used))[inner]
     right = -(laplacian[:, border] @ vertices[used[border]])
     filled = vertices.copy()
     filled[used[inner]] = splu(laplacian[:, inner].tocsc()).solve(right)
     return filled
+
+
+def _border(quads: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Edges (E, 2) that only one quad has."""
+    sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=2).reshape(-1, 2)
+    pairs, count = np.unique(np.sort(sides, axis=1), axis=0, return_counts=True)
+    return pairs[count == 1]
+
+
+def _with_even_border(
+    vertices: NDArray[np.float64], quads: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Vertices, those on the border of a patch of quads smoothed along it."""
+    used, border = np.unique(_border(quads), return_inverse=True)
+    onwards = umbrella(border.reshape(-1, 2), len(used))
+    places = vertices[used]
+    for _ in range(RIM_ROUNDS):
+        places = places + 0.5 * (onwards @ places)
+    evened = vertices.copy()
+    evened[used] = places
+    return evened
+
+
+def _ironed(
+    vertices: NDArray[np.float64], topology: Topology, laplacian: csr_array
+) -> NDArray[np.float64]:
+    """Vertices, those round folded quads smoothed until no quad is; the neck's end stays."""
+    quads = topology.quads
+    links = adjacency(quads, len(vertices))
+    free = np.ones(len(vertices), bool)
+    free[quads[topology.underside]] = False
+    for _ in range(IRONINGS):
+        corners = vertices[quads]
+        after, before = np.roll(corners, -1, axis=1), np.roll(corners, 1, axis=1)
+        across = np.cross(after - corners, before - corners)
+        across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-12)
+        facing = np.einsum("qkc,qkc->qk", across, vertex_normals(vertices, quads)[quads])
+        folded = (facing < FOLDED).any(axis=1)
+        if not folded.any():
+            break
+        near = np.bincount(quads[folded].ravel(), minlength=len(vertices)).astype(np.float32)
+        near += links @ near
+        near += links @ near
+        moved = (near > 0) & free
+        vertices = vertices + 0.5 * moved[:, None] * (laplacian @ vertices)
+    return vertices
 
 
 def adjacency(faces: NDArray[np.int32], count: int) -> csr_array:
