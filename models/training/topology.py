@@ -119,6 +119,9 @@ BORDER = (
     (0.000, -0.085, -0.082),
 )
 
+# Below this line (y, z) is the neck: before and behind the ear, and across the nape.
+HAIRLINE = ((-0.020, 0.035), (-0.005, 0.030), (0.008, 0.000), (0.016, -0.022), (0.090, -0.038))
+
 # Where the neck's rim is looked for, metres above its plane: marching cubes rounds it a little.
 RIM = 0.001
 
@@ -662,6 +665,17 @@ def _fine(chosen: np.ndarray, quads: np.ndarray) -> np.ndarray:
     return np.unique(quads[np.repeat(chosen, 4)])
 
 
+def _juts_out(vertices: np.ndarray) -> np.ndarray:
+    """Which vertices (N,) bool are ears: they stand out from a smooth skull, or lie in the shell."""
+    side, y, z = np.abs(vertices[:, 0]), vertices[:, 1], vertices[:, 2]
+    away = np.hypot((y + 0.002) / 0.032, (z - 0.009) / 0.042)
+    terms = np.stack([np.ones_like(y), y, z, y * y, y * z, z * z], axis=1)
+    skull = (away > 1.25) & (away < 1.9) & (side > 0.045)
+    smooth = terms @ np.linalg.lstsq(terms[skull], side[skull], rcond=None)[0]
+    shell = (np.hypot((y - 0.001) / 0.014, (z - 0.006) / 0.025) < 1) & (side > 0.045)
+    return shell | (away < 0.85) & (side - smooth > 0.003)
+
+
 def find_regions(
     vertices: np.ndarray, quads: np.ndarray, opposite: np.ndarray, net: Lattice, marks: np.ndarray
 ) -> np.ndarray:
@@ -677,19 +691,20 @@ def find_regions(
     jaw, half = beside(marks[:17]), marks[:9]
     order = np.argsort(half[:, 1])
     below = z < np.interp(y, half[order, 1], half[order, 2])
-    label = np.full(len(vertices), "scalp", "<U7")
-    label[(y < -0.038) & (z >= 0.030) & (z < 0.082)] = ""
-    label[(y < -0.012) & (z < 0.030) & ~below] = "cheeks"
-    label[(y >= -0.038) & (y < -0.012) & (z >= 0.030) & (z < 0.050)] = ""
-    label[(y < 0.005) & below & (z < -0.028) & (jaw > 0.011)] = "neck"
-    label[(y >= 0.005) & (z < -0.030) | (y > -0.025) & (y < 0.005) & (z < -0.026)] = "neck"
+    face = np.zeros(len(vertices), bool)
+    face[_fine(net.mask(), quads)] = True
+    label = np.where(z > np.interp(y, *np.transpose(HAIRLINE)), "scalp", "neck").astype("<U7")
+    label[face & (z >= 0.030)] = ""
+    label[(face | (y < 0.0) & (z > -0.022)) & (z < 0.030)] = "cheeks"
+    label[face & below & (z < -0.028) & (jaw > 0.011)] = "neck"
     label[(jaw < 0.011) & (z < 0.012) & (y < -0.012)] = "jaw"
-    label[(side < 0.024) & (y < -0.072) & (z < -0.047) & (z > -0.088)] = "chin"
+    label[(np.hypot(side / 0.026, (z + 0.068) / 0.022) < 1) & (y < -0.072)] = "chin"
     label[_fine(net.within(HALF - 3, HALF + 3, 14, 20), quads)] = "nose"
     for name in ("l", "r"):
         label[_fine(net.of_block(f"eye_{name}", 1, 2), quads)] = "eyelids"
         label[_fine(net.of_block(f"eye_{name}", 3), quads)] = "eyes"
-        label[_fine(net.of_block(f"ear_{name}", 0, 1, 2, 3, 4), quads)] = "ears"
+        label[_fine(net.of_block(f"ear_{name}", 1, 2, 3, 4), quads)] = "ears"
+    label[_juts_out(vertices)] = "ears"
     label[_fine(net.of_block("mouth", 3), quads)] = "lips"
     brows = np.minimum(beside(marks[17:22]), beside(marks[22:27])) < 0.0075
     label[brows & (label != "eyes") & (label != "eyelids")] = "brows"
@@ -699,7 +714,7 @@ def find_regions(
     links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(vertices),) * 2).tocsr()
     links = links + links.T
     mean = diags_array(1.0 / links.sum(axis=1)) @ links
-    for _ in range(4):
+    for _ in range(6):
         weights = (weights + mean @ weights) / 2
     return (weights + weights[opposite]) / 2
 
