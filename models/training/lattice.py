@@ -180,12 +180,12 @@ def build() -> Lattice:
     keys = list(numbers)
     face = [n for n, quad in enumerate(quads) if all(_is_face(keys[corner]) for corner in quad)]
     sides = {side for n in face for side in pairwise([*quads[n], quads[n][0]])}
-    border = sorted((a, b) for a, b in sides if (b, a) not in sides)
-    inner = {a: numbers.setdefault(_inner(keys[a]), len(numbers)) for a, _ in border}
+    outline = sorted((start, end) for start, end in sides if (end, start) not in sides)
+    inner = {start: numbers.setdefault(_inner(keys[start]), len(numbers)) for start, _ in outline}
     for n in face:
         quads[n] = [inner.get(corner, corner) for corner in quads[n]]
-    for a, b in border:
-        quads.append([a, b, inner[b], inner[a]])
+    for start, end in outline:
+        quads.append([start, end, inner[end], inner[start]])
         panels.append("face")
         rings.append(0)
     opposite = np.array([numbers[_mirrored(key)] for key in numbers])
@@ -200,9 +200,7 @@ def _is_face(key: Key) -> bool:
 
 
 def _inner(key: Key) -> Key:
-    i, j, k = key[:3]
-    assert not isinstance(i, str)
-    return ("face", j, i, k)
+    return key if isinstance(key[0], str) else ("face", key[1], key[0], key[2])
 
 
 def border_of_face() -> list[Key]:

@@ -131,7 +131,7 @@ SHARPEST = 0.25
 # From here the atlas is seen, metres before the face: what is nearer becomes larger.
 EYE = np.array([0.0, -0.7, -0.02])
 # How much the stretch of what is no face counts against that of the face.
-NO_FACE = 0.5
+NO_FACE = 0.7
 ITERATIONS = 200
 MARGIN, CAP = 0.008, 0.11
 """Shares of the atlas: its free border, and the size of the neck's underside."""
@@ -421,7 +421,7 @@ def anchors(ball: Ball, net: Lattice, marks: np.ndarray) -> tuple[dict[int, np.n
     """Where vertices of the lattice belong on the sphere, and which of them only to begin with."""
     named = landmarks_of_keys(marks)
     on_sphere = dict(zip(named, ball.push(np.stack(list(named.values()))), strict=True))
-    loose = {(HALF + column, 0, 23) for column in range(2, 8)}
+    loose: set[Key] = {(HALF + column, 0, 23) for column in range(2, 8)}
 
     for keys, places_of_loop in loops(ball):
         on_sphere |= dict(zip(keys, places_of_loop[::2], strict=True))
@@ -431,16 +431,17 @@ def anchors(ball: Ball, net: Lattice, marks: np.ndarray) -> tuple[dict[int, np.n
     hairline, throat = (_angle(on_sphere[(HALF, 0, k)]) for k in (TOP, THROAT))
     brow = ball.push((marks[[21, 22]].mean(axis=0) + np.array([0, 0, 0.002]))[None])[0]
     nasion, brows = _angle(on_sphere[(HALF, 0, 20)]), _angle(brow)
-    forehead = [(HALF, 0, k) for k in range(24, TOP)]
+    forehead: list[Key] = [(HALF, 0, k) for k in range(24, TOP)]
     over: list[Key] = [(HALF, j, TOP) for j in range(1, FAR + 1)]
     over += [(HALF, FAR, k) for k in range(TOP - 1, 0, -1)]
-    for start, end, keys, grow in (
+    lines: list[tuple[float, float, list[Key], float]] = [
         (front, throat, [(HALF, 0, k) for k in range(1, THROAT)], 1.0),
         (nasion, brows, [(HALF, 0, k) for k in (21, 22)], 1.0),
         (brows, hairline, [*forehead, ("face", 0, HALF, TOP)], 1.0),
         (hairline, back, over, 1.5),
         (back, front % (2 * np.pi), [(HALF, FAR - j, 0) for j in range(1, FAR)], 1.0),
-    ):
+    ]
+    for start, end, keys, grow in lines:
         sphere, head = _meridian(ball, np.linspace(start, end, 2000))
         parts = grow ** np.linspace(0, 1, len(keys) + 1)
         on_sphere |= dict(zip(keys, sphere[_cuts(head, parts)][1:-1], strict=True))
@@ -666,7 +667,7 @@ def _fine(chosen: np.ndarray, quads: np.ndarray) -> np.ndarray:
 
 
 def _juts_out(vertices: np.ndarray) -> np.ndarray:
-    """Which vertices (N,) bool are ears: they stand out from a smooth skull, or lie in the shell."""
+    """Which vertices (N,) bool are ears: they stand out from the skull, or lie in the shell."""
     side, y, z = np.abs(vertices[:, 0]), vertices[:, 1], vertices[:, 2]
     away = np.hypot((y + 0.002) / 0.032, (z - 0.009) / 0.042)
     terms = np.stack([np.ones_like(y), y, z, y * y, y * z, z * z], axis=1)

@@ -14,7 +14,7 @@ from vrn_blender.reconstruction.fit import FIRST, LIMIT, SAME_PLACE, agreement, 
 from vrn_blender.reconstruction.landmarks import Face
 from vrn_blender.reconstruction.result import describe_confidence
 from vrn_blender.reconstruction.surface import Surface
-from vrn_blender.reconstruction.wrap import vertex_normals
+from vrn_blender.reconstruction.wrap import area_normals
 
 from .mean_head import head, in_volume
 
@@ -62,7 +62,7 @@ def test_landmarks_that_disagree_all_over_meet_by_half_without_bumps() -> None:
     before = np.linalg.norm(noise + SHIFT, axis=1).mean()
     after = np.linalg.norm(moved[FIRST:, :2] - marks[FIRST:, :2] - noise - SHIFT, axis=1).mean()
     assert after < 0.5 * before
-    normals = (vertex_normals(s.vertices, s.faces) for s in (surface, bent))
+    normals = (area_normals(s.vertices, s.faces) for s in (surface, bent))
     turned = np.degrees(np.arccos(np.clip(np.einsum("ij,ij->i", *normals), -1, 1)))
     assert np.percentile(turned, 99) < 20
 

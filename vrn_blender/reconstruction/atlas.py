@@ -16,7 +16,7 @@ from .mesh import Mesh
 from .raster import split_quads
 from .surface import Surface
 from .topology import Topology, load_topology
-from .wrap import vertex_normals, wrap
+from .wrap import area_normals, wrap
 
 FACING = 4.0
 """Voxels that opposite normals count as, so that the two sides of an ear are not mixed up."""
@@ -160,7 +160,7 @@ class _Quads:
         self.corners = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
         self.uv = np.concatenate([topology.uv[:, [0, 1, 2]], topology.uv[:, [0, 2, 3]]])
         self.points = vertices[self.corners].astype(np.float64)
-        normals = vertex_normals(vertices, quads)
+        normals = area_normals(vertices, quads)
         self._tree = cKDTree(np.hstack([vertices, 0.5 * FACING * normals]))
         # Triangles round each vertex; where there are fewer than the most, the last is repeated.
         order = np.argsort(self.corners.ravel(), kind="stable")
@@ -202,7 +202,7 @@ def _painted_raw(
     """Give the surface its places in the atlas, and say how far inside of the face it lies."""
     quads = _Quads(topology, vertices)
     points = surface.vertices.astype(np.float64)
-    normals = vertex_normals(surface.vertices, surface.faces)
+    normals = area_normals(surface.vertices, surface.faces)
     places = quads.nearest(points, normals)
     at_vertices = np.einsum("nk,nkc->nc", places.weights, quads.uv[places.triangle])
     uv = at_vertices[surface.faces]

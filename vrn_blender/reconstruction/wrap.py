@@ -37,7 +37,7 @@ RIM_LIFT = 2.0
 RIM_ROUNDS = 6
 """How often each vertex of the rim goes halfway to the middle of its neighbours on the rim."""
 FOLDED = -0.2
-"""Cosine between the normals of a quad's corner and of its vertex, below which the quad is folded."""
+"""Cosine between the normals of a quad's corner and of its vertex below which there is a fold."""
 IRONINGS = 20
 """How often at most quads round a fold are smoothed."""
 
@@ -72,7 +72,7 @@ def wrap(
     vertices = _by_landmarks(topology.vertices, landmarks)
     laplacian = umbrella(topology.quads, len(vertices))
     bending = (laplacian.T @ laplacian).tocsc()
-    normals = vertex_normals(surface.vertices, surface.faces)
+    normals = area_normals(surface.vertices, surface.faces)
     plane = _neck_plane(surface.vertices, normals, landmarks)
     place = _Places(topology, surface.vertices, normals, plane)
     for stiffness, farthest in zip(STIFFNESS, FARTHEST, strict=True):
@@ -89,8 +89,7 @@ def wrap(
         vertices = vertices + solver.solve(trust[:, None] * gap)
     underside = topology.quads[topology.underside]
     vertices[place.rim] -= plane.height(vertices[place.rim])[:, None] * plane.normal
-    vertices = fill(_with_even_border(vertices, underside), underside)
-    return _ironed(vertices, topology, laplacian).astype(np.float32)
+    return _ironed(fill(vertices, underside), topology, laplacian).astype(np.float32)
 
 
 def _by_landmarks(
@@ -166,7 +165,7 @@ class _Places:
         distance, nearest = self._tree.query(places)
         away = self._points[nearest] - places
         there = self._normals[nearest]
-        ours = vertex_normals(vertices, self._sides)
+        ours = area_normals(vertices, self._sides)
         fits = (np.einsum("ij,ij->i", ours, there) > SAME_SIDE) & (distance < farthest)
         gap = np.einsum("ij,ij->i", away, there)[:, None] * there
         gap[~fits] = 0.0
@@ -176,14 +175,14 @@ class _Places:
 
 
 def fill(vertices: NDArray[np.float64], quads: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Put the inner vertices of a patch of quads each into the middle of its neighbours.
+    """Smooth a patch's border along itself, and put all else into the middle of its neighbours.
 
     Parameters
     ----------
     vertices : (V, 3) float64
         In any frame.
     quads : (Q, 4) int32
-        The patch; its border stays where it is.
+        The patch.
 
     Returns
     -------
@@ -196,12 +195,16 @@ def fill(vertices: NDArray[np.float64], quads: NDArray[np.int32]) -> NDArray[np.
     """
     used, local = np.unique(quads, return_inverse=True)
     local = local.reshape(quads.shape)
-    border = np.unique(_border(local))
+    border, along = np.unique(_border(local), return_inverse=True)
+    onwards = umbrella(along.reshape(-1, 2), len(border))
+    loop = vertices[used[border]]
+    for _ in range(RIM_ROUNDS):
+        loop = loop + 0.5 * (onwards @ loop)
     inner = np.setdiff1d(np.arange(len(used)), border)
     laplacian = umbrella(local, len(used))[inner]
-    right = -(laplacian[:, border] @ vertices[used[border]])
     filled = vertices.copy()
-    filled[used[inner]] = splu(laplacian[:, inner].tocsc()).solve(right)
+    filled[used[border]] = loop
+    filled[used[inner]] = splu(laplacian[:, inner].tocsc()).solve(-(laplacian[:, border] @ loop))
     return filled
 
 
@@ -210,20 +213,6 @@ def _border(quads: NDArray[np.int32]) -> NDArray[np.int32]:
     sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=2).reshape(-1, 2)
     pairs, count = np.unique(np.sort(sides, axis=1), axis=0, return_counts=True)
     return pairs[count == 1]
-
-
-def _with_even_border(
-    vertices: NDArray[np.float64], quads: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Vertices, those on the border of a patch of quads smoothed along it."""
-    used, border = np.unique(_border(quads), return_inverse=True)
-    onwards = umbrella(border.reshape(-1, 2), len(used))
-    places = vertices[used]
-    for _ in range(RIM_ROUNDS):
-        places = places + 0.5 * (onwards @ places)
-    evened = vertices.copy()
-    evened[used] = places
-    return evened
 
 
 def _ironed(
@@ -239,7 +228,7 @@ def _ironed(
         after, before = np.roll(corners, -1, axis=1), np.roll(corners, 1, axis=1)
         across = np.cross(after - corners, before - corners)
         across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-12)
-        facing = np.einsum("qkc,qkc->qk", across, vertex_normals(vertices, quads)[quads])
+        facing = np.einsum("qkc,qkc->qk", across, area_normals(vertices, quads)[quads])
         folded = (facing < FOLDED).any(axis=1)
         if not folded.any():
             break
@@ -265,8 +254,11 @@ def umbrella(faces: NDArray[np.int32], count: int) -> csr_array:
     return (diags_array(1.0 / links.sum(axis=1)) @ links - diags_array(np.ones(count))).tocsr()
 
 
-def vertex_normals(vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Outward normals (V, 3), weighted by area, of triangles or quads."""
+def area_normals(vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Outward normals (V, 3), weighted by area, of triangles or quads.
+
+    Those of `normals.vertex_normals` are what a renderer shades with, and take ten times as long.
+    """
     first, third = vertices[faces[:, 2]] - vertices[faces[:, 0]], faces[:, -1]
     cross = np.cross(first, vertices[third] - vertices[faces[:, 1]])
     normals = np.zeros((len(vertices), 3))
