@@ -455,7 +455,6 @@ def anchors(ball: Ball, net: Lattice, marks: np.ndarray) -> tuple[dict[int, np.n
         first = side // 2 * len(border) // 2 + (side % 2) * (ear.u1 - ear.u0)
         keys = [(LEFT, *border[(first + n) % len(border)]) for n in range(count + 1)]
         on_sphere |= dict(zip(keys, ball.push(evenly(np.array(path), count)), strict=True))
-        loose |= set(keys)
 
     places: dict[int, np.ndarray] = {}
     for key, place in on_sphere.items():
