@@ -29,7 +29,7 @@ from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.mesh import REGIONS
 from vrn_blender.reconstruction.neck import HEIGHT, SLOPE
 from vrn_blender.reconstruction.surface import extract_surface
-from vrn_blender.reconstruction.wrap import fill
+from vrn_blender.reconstruction.wrap import fill, with_even_border
 
 from .correspond import to_head_frame
 from .decoder import TEMPLATE_BOX, Box, Decoder
@@ -560,7 +560,8 @@ def make_quads(
     head = (head + head[opposite] * FLIP) / 2
     under = quads[np.repeat(net.underside(), 4)]
     head[np.unique(under), 2] -= _above_cut(head[np.unique(under)])
-    return fill(head, under), quads, opposite
+    head = with_even_border(fill(head, under), quads[np.repeat(net.mask(), 4)])
+    return head, quads, opposite
 
 
 def seams(net: Lattice) -> list[tuple[int, int]]:

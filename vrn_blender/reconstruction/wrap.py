@@ -34,8 +34,8 @@ ENOUGH = 100
 """Such places without which the plane stays where the landmarks put it."""
 RIM_LIFT = 2.0
 """Voxels above the plane at which the rim looks for the neck's side: below, the edge is round."""
-RIM_ROUNDS = 6
-"""How often each vertex of the rim goes halfway to the middle of its neighbours on the rim."""
+BORDER_ROUNDS = 6
+"""How often each vertex of a border goes halfway to the middle of its neighbours on it."""
 FOLDED = -0.2
 """Cosine between the normals of a quad's corner and of its vertex below which there is a fold."""
 IRONINGS = 20
@@ -195,17 +195,25 @@ def fill(vertices: NDArray[np.float64], quads: NDArray[np.int32]) -> NDArray[np.
     """
     used, local = np.unique(quads, return_inverse=True)
     local = local.reshape(quads.shape)
-    border, along = np.unique(_border(local), return_inverse=True)
-    onwards = umbrella(along.reshape(-1, 2), len(border))
-    loop = vertices[used[border]]
-    for _ in range(RIM_ROUNDS):
-        loop = loop + 0.5 * (onwards @ loop)
+    border = np.unique(_border(local))
     inner = np.setdiff1d(np.arange(len(used)), border)
     laplacian = umbrella(local, len(used))[inner]
-    filled = vertices.copy()
-    filled[used[border]] = loop
-    filled[used[inner]] = splu(laplacian[:, inner].tocsc()).solve(-(laplacian[:, border] @ loop))
+    filled = with_even_border(vertices, quads)
+    right = -(laplacian[:, border] @ filled[used[border]])
+    filled[used[inner]] = splu(laplacian[:, inner].tocsc()).solve(right)
     return filled
+
+
+def with_even_border(
+    vertices: NDArray[np.float64], quads: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Vertices (V, 3), those on the border of a patch of quads (Q, 4) smoothed along it."""
+    border, along = np.unique(_border(quads), return_inverse=True)
+    onwards = umbrella(along.reshape(-1, 2), len(border))
+    evened = vertices.copy()
+    for _ in range(BORDER_ROUNDS):
+        evened[border] += 0.5 * (onwards @ evened[border])
+    return evened
 
 
 def _border(quads: NDArray[np.int32]) -> NDArray[np.int32]:
