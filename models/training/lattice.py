@@ -4,30 +4,31 @@
 
 It is the surface of a box of cubes. Blocks of the front and of the sides are replaced by rings of
 quads with a smaller block inside: loops round eyes, mouth and ears, with four stars of five edges
-at each one's outer corners and four of three at its inner ones.
+at each one's outer corners and four of three at its inner ones. Another ring lies round the whole
+face, from hairline to throat, so that the face alone ends in a loop without corners.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 # Cubes from right to left, from front to back, from neck to crown.
-LEFT, FAR, TOP = 20, 10, 28
+LEFT, FAR, TOP = 20, 10, 27
 HALF = LEFT // 2
-BACK = 26
+BACK = 25
 """Row at which the cut down the back begins, a little behind the crown."""
 THROAT = 6
 """Lowest row of the face's mask."""
-TEMPLE = 27
-"""Row at which the mask ends beside the forehead."""
 BEFORE_EARS = 3
 """Columns of the sides that belong to the face's mask."""
 
 Key = tuple[int, int, int] | tuple[str, int, int, int]
-"""(i, j, k) of the box, or block, ring and (u, v) in its panel."""
+"""(i, j, k) of the box; block, ring and (u, v) in its panel; or "face", j, i and k where the ring
+round the face doubles the box's own."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +125,7 @@ class Lattice:
 
     def mask(self) -> np.ndarray:
         """Which (Q,) bool are the face alone, from ear to ear and from hairline to throat."""
-
-        def belongs(key: Key) -> bool:
-            if isinstance(key[0], str):
-                return not key[0].startswith("ear")
-            i, j, k = key[:3]
-            beside = i in (0, LEFT) and j <= BEFORE_EARS and k < TEMPLE
-            return k >= THROAT and (j == 0 or beside)
-
-        inside = np.array([belongs(key) for key in self._keys()])
+        inside = np.array([_is_face(key) for key in self._keys()])
         return inside[self.quads].all(axis=1)
 
 
@@ -183,8 +176,41 @@ def build() -> Lattice:
             for v in range(block.v0, block.v1):
                 corners = ((u, v), (u + 1, v), (u + 1, v + 1), (u, v + 1))
                 add(block.name, block.rings, [at(block.rings, *corner) for corner in corners])
+
+    keys = list(numbers)
+    face = [n for n, quad in enumerate(quads) if all(_is_face(keys[corner]) for corner in quad)]
+    sides = {side for n in face for side in pairwise([*quads[n], quads[n][0]])}
+    outline = sorted((start, end) for start, end in sides if (end, start) not in sides)
+    inner = {start: numbers.setdefault(_inner(keys[start]), len(numbers)) for start, _ in outline}
+    for n in face:
+        quads[n] = [inner.get(corner, corner) for corner in quads[n]]
+    for start, end in outline:
+        quads.append([start, end, inner[end], inner[start]])
+        panels.append("face")
+        rings.append(0)
     opposite = np.array([numbers[_mirrored(key)] for key in numbers])
     return Lattice(numbers, np.array(quads), np.array(panels), np.array(rings), opposite)
+
+
+def _is_face(key: Key) -> bool:
+    if isinstance(key[0], str):
+        return not key[0].startswith("ear")
+    i, j, k = key[:3]
+    return k >= THROAT and (j == 0 or (i in (0, LEFT) and j <= BEFORE_EARS))
+
+
+def _inner(key: Key) -> Key:
+    return key if isinstance(key[0], str) else ("face", key[1], key[0], key[2])
+
+
+def border_of_face() -> list[Key]:
+    """Left half of the loop in which the face alone ends, from the hairline to the throat."""
+    above: list[Key] = [(i, 0, TOP) for i in range(HALF, LEFT)]
+    above += [(LEFT, j, TOP) for j in range(BEFORE_EARS)]
+    beside: list[Key] = [(LEFT, BEFORE_EARS, k) for k in range(TOP, THROAT, -1)]
+    below: list[Key] = [(LEFT, j, THROAT) for j in range(BEFORE_EARS, 0, -1)]
+    below += [(i, 0, THROAT) for i in range(LEFT, HALF - 1, -1)]
+    return above + beside + below
 
 
 def _mirrored(key: Key) -> Key:

@@ -27,11 +27,27 @@ from scipy.spatial import cKDTree
 from vrn_blender.reconstruction import topology
 from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.mesh import REGIONS
+from vrn_blender.reconstruction.neck import HEIGHT, SLOPE
 from vrn_blender.reconstruction.surface import extract_surface
+from vrn_blender.reconstruction.wrap import fill, with_even_border
 
 from .correspond import to_head_frame
-from .decoder import NECK, SLOPE, TEMPLATE_BOX, Box, Decoder
-from .lattice import BACK, BLOCKS, FAR, HALF, LEFT, TOP, Key, Lattice, build, edges, subdivide
+from .decoder import TEMPLATE_BOX, Box, Decoder
+from .lattice import (
+    BACK,
+    BLOCKS,
+    FAR,
+    HALF,
+    LEFT,
+    THROAT,
+    TOP,
+    Key,
+    Lattice,
+    border_of_face,
+    build,
+    edges,
+    subdivide,
+)
 from .pictures import write_whole
 
 # A grid finer than the template's, so that marching cubes leaves no steps.
@@ -86,8 +102,28 @@ EAR = (
     ),
 )
 
-# The neck's last ring of quads, metres above the plane that cuts it.
-RIM = 0.006
+# The loop in which the face alone ends, from the hairline over temple and jaw to the throat.
+BORDER = (
+    (0.000, -0.089, 0.090),
+    (0.025, -0.085, 0.089),
+    (0.047, -0.069, 0.084),
+    (0.062, -0.050, 0.071),
+    (0.071, -0.036, 0.052),
+    (0.075, -0.028, 0.030),
+    (0.073, -0.026, 0.005),
+    (0.068, -0.026, -0.020),
+    (0.062, -0.036, -0.042),
+    (0.052, -0.052, -0.060),
+    (0.036, -0.069, -0.073),
+    (0.018, -0.081, -0.080),
+    (0.000, -0.085, -0.082),
+)
+
+# Below this line (y, z) is the neck: before and behind the ear, and across the nape.
+HAIRLINE = ((-0.020, 0.035), (-0.005, 0.030), (0.008, 0.000), (0.016, -0.022), (0.090, -0.038))
+
+# Where the neck's rim is looked for, metres above its plane: marching cubes rounds it a little.
+RIM = 0.001
 
 # Least sine of a quad's corner on the sphere.
 SHARPEST = 0.25
@@ -95,7 +131,7 @@ SHARPEST = 0.25
 # From here the atlas is seen, metres before the face: what is nearer becomes larger.
 EYE = np.array([0.0, -0.7, -0.02])
 # How much the stretch of what is no face counts against that of the face.
-NO_FACE = 0.5
+NO_FACE = 0.7
 ITERATIONS = 200
 MARGIN, CAP = 0.008, 0.11
 """Shares of the atlas: its free border, and the size of the neck's underside."""
@@ -119,6 +155,8 @@ def mean_head(decoder: Path) -> tuple[np.ndarray, np.ndarray]:
         moved = nodes + shapes.displacement(shapes.fields(torch.zeros(1, coefficients)), nodes)
         distance = TEMPLATE_BOX.sample(state["template"][None, None].float(), moved)[0, 0].numpy()
     distance = (distance + distance[:, :, ::-1]) / 2
+    above = 100 * _above_cut(to_head_frame(BOX.nodes().reshape(-1, 3))) / np.hypot(1.0, SLOPE)
+    distance = np.minimum(distance, above.reshape(distance.shape))
     volume = np.clip(127.5 + 60.0 * distance / BOX.spacing, 0, 255).astype(np.uint8)
     surface = extract_surface(volume, smoothing=12)
     places = (surface.vertices - 0.5) * BOX.spacing + np.array(BOX.low)
@@ -281,7 +319,7 @@ def relax(
 def evenly(path: np.ndarray, count: int) -> np.ndarray:
     """Divide a smooth curve through places into ``count`` equal parts: places (count + 1, 3)."""
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
-    dense = CubicSpline(length, path)(np.linspace(0, length[-1], 400))
+    dense = CubicSpline(length, path)(np.linspace(0, length[-1], 4000))
     return dense[_cuts(dense, np.ones(count))]
 
 
@@ -341,14 +379,14 @@ def _angle(direction: np.ndarray) -> float:
 
 def _above_cut(places: np.ndarray) -> np.ndarray:
     """Metres (N,) above the plane that cuts the neck."""
-    height: np.ndarray = places[:, 2] - (NECK / 100 - SLOPE * places[:, 1])
+    height: np.ndarray = places[:, 2] - (HEIGHT + SLOPE * places[:, 1])
     return height
 
 
 def _rim(ball: Ball, count: int) -> np.ndarray:
     """Divide the left half of the neck's rim evenly: places (count + 1, 3) on the sphere."""
-    around = np.linspace(0, np.pi, 400)
-    low, high = np.full(400, -np.pi / 2), np.full(400, -0.2)
+    around = np.linspace(0, np.pi, 2000)
+    low, high = np.full(2000, -np.pi / 2), np.full(2000, -0.2)
     for _ in range(40):
         up = (low + high) / 2
         sphere = np.stack(
@@ -362,35 +400,53 @@ def _rim(ball: Ball, count: int) -> np.ndarray:
     return unit(places)
 
 
+def loops(ball: Ball) -> list[tuple[list[Key], np.ndarray]]:
+    """Give the left halves of the neck's rim and of the face's border.
+
+    Each is its vertices and, on the sphere, their places and those of the middles between them.
+    """
+    rim: list[Key] = [(HALF + i, 0, 0) for i in range(HALF + 1)]
+    rim += [(LEFT, j, 0) for j in range(1, FAR + 1)]
+    rim += [(i, FAR, 0) for i in range(LEFT - 1, HALF - 1, -1)]
+    border = border_of_face()
+    way = np.array(BORDER)
+    # A turn and a half, so that the half in between has no ends of its own.
+    whole = np.concatenate([way[1:][::-1] * FLIP, way, way[:-1][::-1] * FLIP])
+    count = 2 * len(border) - 2
+    half = evenly(whole, 3 * count)[count : 2 * count + 1]
+    return [(rim, _rim(ball, 2 * len(rim) - 2)), (border, ball.push(half))]
+
+
 def anchors(ball: Ball, net: Lattice, marks: np.ndarray) -> tuple[dict[int, np.ndarray], set[int]]:
     """Where vertices of the lattice belong on the sphere, and which of them only to begin with."""
     named = landmarks_of_keys(marks)
     on_sphere = dict(zip(named, ball.push(np.stack(list(named.values()))), strict=True))
-    loose = {(HALF + column, 0, 23) for column in range(2, 8)}
+    loose: set[Key] = {(HALF + column, 0, 23) for column in range(2, 8)}
 
-    rim_keys = [(HALF + i, 0, 0) for i in range(HALF + 1)]
-    rim_keys += [(LEFT, j, 0) for j in range(1, FAR + 1)]
-    rim_keys += [(i, FAR, 0) for i in range(LEFT - 1, HALF - 1, -1)]
-    rim = _rim(ball, len(rim_keys) - 1)
-    on_sphere |= dict(zip(rim_keys, rim, strict=True))
+    for keys, places_of_loop in loops(ball):
+        on_sphere |= dict(zip(keys, places_of_loop[::2], strict=True))
 
-    front, back = _angle(rim[0]), _angle(rim[-1]) % (2 * np.pi)
+    front, back = (_angle(on_sphere[(HALF, j, 0)]) % (2 * np.pi) for j in (0, FAR))
+    front -= 2 * np.pi
+    hairline, throat = (_angle(on_sphere[(HALF, 0, k)]) for k in (TOP, THROAT))
     brow = ball.push((marks[[21, 22]].mean(axis=0) + np.array([0, 0, 0.002]))[None])[0]
     nasion, brows = _angle(on_sphere[(HALF, 0, 20)]), _angle(brow)
-    over = [(HALF, 0, k) for k in range(24, TOP + 1)]
-    over += [(HALF, j, TOP) for j in range(1, FAR + 1)]
+    forehead: list[Key] = [(HALF, 0, k) for k in range(24, TOP)]
+    over: list[Key] = [(HALF, j, TOP) for j in range(1, FAR + 1)]
     over += [(HALF, FAR, k) for k in range(TOP - 1, 0, -1)]
-    for start, end, keys, grow in (
-        (front, _angle(on_sphere[(HALF, 0, 7)]), [(HALF, 0, k) for k in range(1, 7)], 1.0),
+    lines: list[tuple[float, float, list[Key], float]] = [
+        (front, throat, [(HALF, 0, k) for k in range(1, THROAT)], 1.0),
         (nasion, brows, [(HALF, 0, k) for k in (21, 22)], 1.0),
-        (brows, back, over, 1.5),
+        (brows, hairline, [*forehead, ("face", 0, HALF, TOP)], 1.0),
+        (hairline, back, over, 1.5),
         (back, front % (2 * np.pi), [(HALF, FAR - j, 0) for j in range(1, FAR)], 1.0),
-    ):
+    ]
+    for start, end, keys, grow in lines:
         sphere, head = _meridian(ball, np.linspace(start, end, 2000))
         parts = grow ** np.linspace(0, 1, len(keys) + 1)
         on_sphere |= dict(zip(keys, sphere[_cuts(head, parts)][1:-1], strict=True))
     on_sphere[(HALF, 0, 23)] = brow
-    loose |= {(HALF, 0, 23), *over}
+    loose |= {(HALF, 0, 23), *forehead, *over, ("face", 0, HALF, TOP)}
 
     ear = next(block for block in BLOCKS if block.name == "ear_l")
     border = ear.border()
@@ -399,7 +455,6 @@ def anchors(ball: Ball, net: Lattice, marks: np.ndarray) -> tuple[dict[int, np.n
         first = side // 2 * len(border) // 2 + (side % 2) * (ear.u1 - ear.u0)
         keys = [(LEFT, *border[(first + n) % len(border)]) for n in range(count + 1)]
         on_sphere |= dict(zip(keys, ball.push(evenly(np.array(path), count)), strict=True))
-        loose |= set(keys)
 
     places: dict[int, np.ndarray] = {}
     for key, place in on_sphere.items():
@@ -486,6 +541,12 @@ def make_quads(
         [numbered[tuple(sorted(net.opposite[pair]))] for pair in parents],
         [numbered[tuple(sorted(net.opposite[quad]))] for quad in net.quads],
     ])  # fmt: skip
+    for keys, loop in loops(real):
+        ends = zip(pairwise([net.numbers[key] for key in keys]), loop[1::2], strict=True)
+        for pair, place in ends:
+            half = numbered[tuple(sorted(pair))]
+            places[half], places[opposite[half]] = place, place * FLIP
+            numbers = np.append(numbers, [half, opposite[half]])
     for _ in range(4):
         places = _symmetric(relax(middle, places, quads, numbers, 12), opposite)
     while len(near := _sharp(places, quads)):
@@ -496,7 +557,11 @@ def make_quads(
             moved = relax(soft, places, quads, rest, 1, share=0.5, even=False)
             places = _symmetric(moved, opposite)
     head = bare.pull(places)
-    return (head + head[opposite] * FLIP) / 2, quads, opposite
+    head = (head + head[opposite] * FLIP) / 2
+    under = quads[np.repeat(net.underside(), 4)]
+    head[np.unique(under), 2] -= _above_cut(head[np.unique(under)])
+    head = with_even_border(fill(head, under), quads[np.repeat(net.mask(), 4)])
+    return head, quads, opposite
 
 
 def seams(net: Lattice) -> list[tuple[int, int]]:
@@ -601,6 +666,17 @@ def _fine(chosen: np.ndarray, quads: np.ndarray) -> np.ndarray:
     return np.unique(quads[np.repeat(chosen, 4)])
 
 
+def _juts_out(vertices: np.ndarray) -> np.ndarray:
+    """Which vertices (N,) bool are ears: they stand out from the skull, or lie in the shell."""
+    side, y, z = np.abs(vertices[:, 0]), vertices[:, 1], vertices[:, 2]
+    away = np.hypot((y + 0.002) / 0.032, (z - 0.009) / 0.042)
+    terms = np.stack([np.ones_like(y), y, z, y * y, y * z, z * z], axis=1)
+    skull = (away > 1.25) & (away < 1.9) & (side > 0.045)
+    smooth = terms @ np.linalg.lstsq(terms[skull], side[skull], rcond=None)[0]
+    shell = (np.hypot((y - 0.001) / 0.014, (z - 0.006) / 0.025) < 1) & (side > 0.045)
+    return shell | (away < 0.85) & (side - smooth > 0.003)
+
+
 def find_regions(
     vertices: np.ndarray, quads: np.ndarray, opposite: np.ndarray, net: Lattice, marks: np.ndarray
 ) -> np.ndarray:
@@ -616,19 +692,20 @@ def find_regions(
     jaw, half = beside(marks[:17]), marks[:9]
     order = np.argsort(half[:, 1])
     below = z < np.interp(y, half[order, 1], half[order, 2])
-    label = np.full(len(vertices), "scalp", "<U7")
-    label[(y < -0.038) & (z >= 0.030) & (z < 0.082)] = ""
-    label[(y < -0.012) & (z < 0.030) & ~below] = "cheeks"
-    label[(y >= -0.038) & (y < -0.012) & (z >= 0.030) & (z < 0.050)] = ""
-    label[(y < 0.005) & below & (z < -0.028) & (jaw > 0.011)] = "neck"
-    label[(y >= 0.005) & (z < -0.030) | (y > -0.025) & (y < 0.005) & (z < -0.026)] = "neck"
+    face = np.zeros(len(vertices), bool)
+    face[_fine(net.mask(), quads)] = True
+    label = np.where(z > np.interp(y, *np.transpose(HAIRLINE)), "scalp", "neck").astype("<U7")
+    label[face & (z >= 0.030)] = ""
+    label[(face | (y < 0.0) & (z > -0.022)) & (z < 0.030)] = "cheeks"
+    label[face & below & (z < -0.028) & (jaw > 0.011)] = "neck"
     label[(jaw < 0.011) & (z < 0.012) & (y < -0.012)] = "jaw"
-    label[(side < 0.024) & (y < -0.072) & (z < -0.047) & (z > -0.088)] = "chin"
+    label[(np.hypot(side / 0.026, (z + 0.068) / 0.022) < 1) & (y < -0.072)] = "chin"
     label[_fine(net.within(HALF - 3, HALF + 3, 14, 20), quads)] = "nose"
     for name in ("l", "r"):
         label[_fine(net.of_block(f"eye_{name}", 1, 2), quads)] = "eyelids"
         label[_fine(net.of_block(f"eye_{name}", 3), quads)] = "eyes"
-        label[_fine(net.of_block(f"ear_{name}", 0, 1, 2, 3, 4), quads)] = "ears"
+        label[_fine(net.of_block(f"ear_{name}", 1, 2, 3, 4), quads)] = "ears"
+    label[_juts_out(vertices)] = "ears"
     label[_fine(net.of_block("mouth", 3), quads)] = "lips"
     brows = np.minimum(beside(marks[17:22]), beside(marks[22:27])) < 0.0075
     label[brows & (label != "eyes") & (label != "eyelids")] = "brows"
@@ -638,7 +715,7 @@ def find_regions(
     links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(vertices),) * 2).tocsr()
     links = links + links.T
     mean = diags_array(1.0 / links.sum(axis=1)) @ links
-    for _ in range(4):
+    for _ in range(6):
         weights = (weights + mean @ weights) / 2
     return (weights + weights[opposite]) / 2
 
@@ -664,6 +741,7 @@ def main() -> None:
         uv=uv,
         regions=np.round(regions * 255).astype(np.uint8),
         mask=np.repeat(net.mask(), 4),
+        underside=np.repeat(net.underside(), 4),
     )
     write_whole(arguments.output, draft.read_bytes())
     draft.unlink()

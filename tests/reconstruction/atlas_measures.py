@@ -33,3 +33,23 @@ def stretch(
     images = np.stack([uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]], axis=2)
     singular = np.linalg.svd(images @ np.linalg.inv(flat), compute_uv=False)
     return singular[:, 0] / singular[:, 1], np.sqrt(singular.prod(axis=1))
+
+
+def border_loop(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Places (N, 3) one after another round the only border of some faces."""
+    onwards = np.roll(faces, -1, axis=1)
+    sides = set(zip(faces.ravel().tolist(), onwards.ravel().tolist(), strict=True))
+    following = {a: b for a, b in sides if (b, a) not in sides}
+    loop = [next(iter(following))]
+    while (after := following[loop[-1]]) != loop[0]:
+        loop.append(after)
+    assert len(loop) == len(following)
+    return vertices[loop]
+
+
+def turns(loop: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Degrees (N,) by which a closed loop (N, 3) turns at each of its places."""
+    way = (np.roll(loop, -1, axis=0) - loop).astype(np.float64)
+    way /= np.linalg.norm(way, axis=1, keepdims=True)
+    cosine = np.einsum("ij,ij->i", way, np.roll(way, 1, axis=0))
+    return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))

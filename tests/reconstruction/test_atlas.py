@@ -12,9 +12,9 @@ from vrn_blender.reconstruction.mesh import REGIONS
 from vrn_blender.reconstruction.raster import split_quads
 from vrn_blender.reconstruction.surface import Surface
 from vrn_blender.reconstruction.topology import load_topology
-from vrn_blender.reconstruction.wrap import vertex_normals, wrap
+from vrn_blender.reconstruction.wrap import area_normals, wrap
 
-from .atlas_measures import painted
+from .atlas_measures import border_loop, painted, turns
 from .mean_head import SCALE, head
 
 MILLIMETRE = SCALE / 1000.0
@@ -41,7 +41,7 @@ def test_the_quads_lie_on_the_surface(seed: int, yaw: float) -> None:
     vertices = wrap(load_topology(), rough(surface), marks)
     slip = np.linalg.norm(vertices - surface.vertices, axis=1)
     assert np.median(slip) < 2 * MILLIMETRE
-    normals = vertex_normals(surface.vertices, surface.faces)
+    normals = area_normals(surface.vertices, surface.faces)
     off = np.abs(np.einsum("ij,ij->i", vertices - surface.vertices, normals))
     assert np.median(off) < 0.5 * MILLIMETRE
 
@@ -93,8 +93,29 @@ def test_a_raw_surface_s_triangles_hardly_overlap_in_the_atlas() -> None:
     assert longest < 0.1
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_neck_s_rim_lies_in_one_plane(seed: int) -> None:
+    surface, marks = head(seed)
+    topology = load_topology()
+    vertices = wrap(topology, rough(surface), marks)
+    under = vertices[np.unique(topology.quads[topology.underside])].astype(np.float64)
+    across = np.linalg.svd(under - under.mean(axis=0), full_matrices=False)[2][2]
+    assert np.abs((under - under.mean(axis=0)) @ across).max() < 0.01
+
+
 @pytest.mark.parametrize("kind", ["raw", "sculpt", "light"])
-def test_the_face_alone_is_one_patch_with_one_open_border(kind: str) -> None:
+def test_the_face_alone_ends_in_a_smooth_line(kind: str) -> None:
+    surface, marks = head(1)
+    mask = paint_ready(rough(surface), marks, kind, face_only=True)
+    loop = border_loop(mask.vertices, mask.faces)
+    length = np.linalg.norm(loop - np.roll(loop, 1, axis=0), axis=1).sum()
+    even = loop[np.linspace(0, len(loop), 61).astype(int)[:-1]]
+    assert turns(even).max() < 45.0
+    assert length < 1.03 * np.linalg.norm(even - np.roll(even, 1, axis=0), axis=1).sum()
+
+
+@pytest.mark.parametrize("kind", ["raw", "sculpt", "light"])
+def test_the_face_alone_is_is_one_patch_with_one_open_border(kind: str) -> None:
     surface, marks = head(1)
     whole = paint_ready(surface, marks, kind)
     mask = paint_ready(surface, marks, kind, face_only=True)

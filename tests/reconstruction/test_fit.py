@@ -32,7 +32,7 @@ from vrn_blender.reconstruction.network import Network, Prediction
 from vrn_blender.reconstruction.photo import photo_from_array, read_photo
 from vrn_blender.reconstruction.result import describe_confidence
 from vrn_blender.reconstruction.surface import Surface, extract_surface
-from vrn_blender.reconstruction.wrap import vertex_normals
+from vrn_blender.reconstruction.wrap import area_normals
 
 from .mean_head import head, in_volume
 
@@ -88,7 +88,7 @@ def test_landmarks_that_disagree_all_over_meet_by_half_without_bumps() -> None:
     before = np.linalg.norm(noise + SHIFT, axis=1).mean()
     after = np.linalg.norm(moved[FIRST:, :2] - marks[FIRST:, :2] - noise - SHIFT, axis=1).mean()
     assert after < 0.5 * before
-    normals = (vertex_normals(s.vertices, s.faces) for s in (surface, bent))
+    normals = (area_normals(s.vertices, s.faces) for s in (surface, bent))
     turned = np.degrees(np.arccos(np.clip(np.einsum("ij,ij->i", *normals), -1, 1)))
     assert np.percentile(turned, 99) < 20
 
@@ -152,7 +152,7 @@ def test_on_photos_the_landmarks_gap_falls_by_half_or_more_without_bumps(
         bent, moved = fit_to_landmarks(surface, prediction, face, crop)
         before = 1 - agreement(prediction.landmarks, face, crop)
         assert 1 - agreement(moved, face, crop) < 0.5 * before
-        normals = (vertex_normals(s.vertices, s.faces) for s in (surface, bent))
+        normals = (area_normals(s.vertices, s.faces) for s in (surface, bent))
         turned = np.degrees(np.arccos(np.clip(np.einsum("ij,ij->i", *normals), -1, 1)))
         assert np.percentile(turned, 99) < 15
 

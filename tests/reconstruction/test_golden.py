@@ -22,7 +22,7 @@ from vrn_blender.reconstruction.bundle import BUNDLE_NAME
 from vrn_blender.reconstruction.canonical import similarity
 from vrn_blender.reconstruction.errors import ModelError
 from vrn_blender.reconstruction.landmarks import Face, open_detector
-from vrn_blender.reconstruction.mesh import REGIONS
+from vrn_blender.reconstruction.raster import split_quads
 from vrn_blender.reconstruction.reconstruct import Reconstructor
 from vrn_blender.reconstruction.result import Head, Options
 
@@ -72,9 +72,6 @@ class Golden:
         return scale * points.astype(np.float64) @ rotation.T + move
 
 
-FACE = ("brows", "eyelids", "eyes", "nose", "lips", "chin", "cheeks")
-
-
 @pytest.fixture(scope="module")
 def golden(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Golden:
     pytest.importorskip("mediapipe")
@@ -100,20 +97,15 @@ def golden(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactor
     return Golden(head, face, texture, quads)
 
 
-def test_no_part_of_the_face_runs_through_another(golden: Golden) -> None:
+def test_no_part_of_the_head_runs_through_another(golden: Golden) -> None:
     pytest.importorskip("bpy", reason="needs the bpy wheel")
     from mathutils.bvhtree import BVHTree
 
     for head in (golden.head, *golden.quads):
-        whole = BVHTree.FromPolygons(head.vertices.tolist(), head.faces.tolist())
-        inside = head.regions[:, [REGIONS.index(name) for name in FACE]].max(axis=1) > 0.5
-        face = inside[head.faces].all(axis=1)
-        assert face.sum() > 0.1 * len(face)
-        crossing = [
-            (one, other)
-            for one, other in whole.overlap(whole)
-            if face[one] and face[other] and not set(head.faces[one]) & set(head.faces[other])
-        ]
+        faces = split_quads(head.faces)
+        whole = BVHTree.FromPolygons(head.vertices.tolist(), faces.tolist(), all_triangles=True)
+        corners = [set(face) for face in faces.tolist()]
+        crossing = [(a, b) for a, b in whole.overlap(whole) if not corners[a] & corners[b]]
         assert not crossing, head.surface
 
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.mesh import REGIONS
+from vrn_blender.reconstruction.neck import HEIGHT, SLOPE
 from vrn_blender.reconstruction.topology import Topology, load_topology
 
-from .atlas_measures import painted, stretch
+from .atlas_measures import border_loop, painted, stretch, turns
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,37 @@ def test_the_atlas_and_the_regions_are_symmetric(topology: Topology) -> None:
     assert np.allclose(np.sort(u[main & left, 0]), 1 - np.sort(1 - u[main & left, 0])[::-1])
     ours, theirs = (np.sort(u[main & side, 1]) for side in (left, mean[:, 0] < -1e-6))
     assert np.allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_neck_ends_in_one_plane_all_round(topology: Topology) -> None:
+    under = np.unique(topology.quads[topology.underside])
+    height = topology.vertices @ (0.0, -SLOPE, 1.0) - HEIGHT
+    assert np.abs(height[under]).max() < 1e-4
+    assert height[np.setdiff1d(topology.quads, under)].min() > 0.001
+    rim = border_loop(topology.vertices, topology.quads[topology.underside])
+    step = np.linalg.norm(rim - np.roll(rim, 1, axis=0), axis=1)
+    assert step.max() < 2.0 * step.min()
+    assert turns(rim).max() < 30.0
+
+
+def test_the_nape_and_what_is_below_the_ears_is_no_scalp(topology: Topology) -> None:
+    places = {
+        (0.0, 0.055, -0.055): "neck",
+        (0.05, 0.02, -0.045): "neck",
+        (0.0, 0.085, 0.0): "scalp",
+        (0.062, 0.045, 0.01): "scalp",
+        (0.08, 0.0, -0.015): "ears",
+        (0.085, 0.012, 0.03): "ears",
+    }
+    for place, name in places.items():
+        vertex = np.linalg.norm(topology.vertices - np.array(place), axis=1).argmin()
+        assert REGIONS[topology.regions[vertex].argmax()] == name, place
+
+
+def test_regions_fade_into_each_other(topology: Topology) -> None:
+    pairs, _ = edges(topology.quads)
+    step = np.abs(topology.regions[pairs[:, 0]] - topology.regions[pairs[:, 1]])
+    assert step.max() < 0.4
 
 
 def test_regions_lie_where_the_landmarks_do(topology: Topology) -> None:

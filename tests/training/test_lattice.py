@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.training.lattice import BLOCKS, build, edges, subdivide
+from models.training.lattice import BLOCKS, border_of_face, build, edges, subdivide
 
 
 def test_the_net_is_a_symmetric_ball() -> None:
@@ -19,11 +19,11 @@ def test_the_net_is_a_symmetric_ball() -> None:
     assert {frozenset(quad) for quad in net.opposite[net.quads].tolist()} == ours
 
 
-def test_only_corners_of_the_box_and_of_blocks_are_stars() -> None:
+def test_only_corners_of_the_box_of_blocks_and_of_the_face_are_stars() -> None:
     net = build()
     pairs, _ = edges(net.quads)
     valence = np.bincount(pairs.ravel())
-    stars = 4 * len(BLOCKS)
+    stars = 4 * (len(BLOCKS) + 1)
     assert np.bincount(valence).tolist()[3:] == [8 + stars, len(valence) - 8 - 2 * stars, stars]
 
 
@@ -36,8 +36,12 @@ def test_each_quad_becomes_four_in_a_row_with_its_corners_first() -> None:
     assert (edges(quads)[1] == 2).all()
 
 
-def test_the_mask_is_one_patch_of_the_front() -> None:
+def test_the_mask_is_one_patch_whose_border_has_no_corners() -> None:
     net = build()
     quads = net.quads[net.mask()]
-    pairs, _ = edges(quads)
+    pairs, count = edges(quads)
     assert len(np.unique(quads)) - len(pairs) + len(quads) == 1
+    border = np.unique(pairs[count == 1])
+    assert (np.bincount(quads.ravel())[border] == 2).all()
+    half = [net.numbers[key] for key in border_of_face()]
+    assert sorted({*half, *net.opposite[half]}) == border.tolist()

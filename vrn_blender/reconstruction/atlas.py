@@ -13,14 +13,17 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .mesh import Mesh
+from .raster import split_quads
 from .surface import Surface
 from .topology import Topology, load_topology
-from .wrap import vertex_normals, wrap
+from .wrap import area_normals, wrap
 
 FACING = 4.0
 """Voxels that opposite normals count as, so that the two sides of an ear are not mixed up."""
 TORN = 4.0
 """Times its due size that a triangle may have in the atlas before it counts as torn by a seam."""
+LEAST_CUT = 0.1
+"""Share of an edge that a cut leaves on either side at least, so that no triangle is a needle."""
 
 
 def paint_ready(
@@ -54,8 +57,11 @@ def paint_ready(
         mesh = Mesh(vertices, topology.light_quads, topology.light_uv, topology.regions)
         everything = np.ones(len(mesh.faces), bool)
         return _part(mesh, topology.light_mask if face_only else everything)
-    mesh, masked = _painted_raw(surface, topology, vertices)
-    return _part(mesh, _largest_patch(mesh.faces, masked)) if face_only else mesh
+    mesh, inwards = _painted_raw(surface, topology, vertices)
+    if not face_only:
+        return mesh
+    face = _cut(mesh, inwards)
+    return _part(face, _largest_patch(face.faces))
 
 
 def _part(mesh: Mesh, kept: NDArray[np.bool_]) -> Mesh:
@@ -70,17 +76,72 @@ def _part(mesh: Mesh, kept: NDArray[np.bool_]) -> Mesh:
     )
 
 
-def _largest_patch(faces: NDArray[np.int32], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Of some triangles, those that hang together by their sides with most others."""
-    some = np.flatnonzero(kept)
-    sides = np.sort(np.stack([faces[some], np.roll(faces[some], -1, axis=1)], axis=2), axis=2)
+def _cut(mesh: Mesh, inwards: NDArray[np.float64]) -> Mesh:
+    """Cut triangles along the line where a value at the vertices (V,) is zero; keep what is more.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        Of triangles.
+    inwards : (V,) float64
+
+    Returns
+    -------
+    Mesh
+        With vertices that no triangle needs.
+    """
+    inside = inwards > 0.0
+    number = inside[mesh.faces].sum(axis=1)
+    crossed = np.flatnonzero((number == 1) | (number == 2))
+    # Turned so that the corner that is alone on its side of the line comes first.
+    alone = (inside[mesh.faces[crossed]] == (number[crossed] == 1)[:, None]).argmax(axis=1)
+    turn = (alone[:, None] + np.arange(3)) % 3
+    corners = np.take_along_axis(mesh.faces[crossed], turn, axis=1)
+    uv = np.take_along_axis(mesh.uv[crossed], turn[..., None], axis=1)
+
+    # Where the line crosses the sides from the first corner to the second and to the third.
+    ends = np.stack([corners[:, [0, 0]], corners[:, 1:]], axis=2)
+    share = inwards[ends[..., 0]] / (inwards[ends[..., 0]] - inwards[ends[..., 1]])
+    share = np.clip(share, LEAST_CUT, 1.0 - LEAST_CUT).astype(np.float32)[..., None]
+    uv_cut = uv[:, :1] + share * (uv[:, 1:] - uv[:, :1])
+    _, first, which = np.unique(
+        np.sort(ends.reshape(-1, 2), axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    cut = (which.reshape(-1, 2) + len(mesh.vertices)).astype(np.int32)
+    start, end = ends.reshape(-1, 2)[first].T
+    share = share.reshape(-1, 1)[first]
+
+    def added(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate([values, values[start] + share * (values[end] - values[start])])
+
+    tip = number[crossed] == 1
+    faces = [mesh.faces[number == 3], np.column_stack([corners[:, 0], cut])[tip]]
+    places = [mesh.uv[number == 3], np.concatenate([uv[:, :1], uv_cut], axis=1)[tip]]
+    rest = np.column_stack([cut[:, 0], corners[:, 1:], cut[:, 1]])[~tip]
+    faces.append(split_quads(rest))
+    places.append(split_quads(np.concatenate([uv_cut[:, :1], uv[:, 1:], uv_cut[:, 1:]], 1)[~tip]))
+    return Mesh(
+        added(mesh.vertices), np.concatenate(faces), np.concatenate(places), added(mesh.regions)
+    )
+
+
+def _largest_patch(faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which triangles hang together by their sides with most others."""
+    sides = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=2), axis=2)
     _, side = np.unique(sides.reshape(-1, 2), axis=0, return_inverse=True)
-    owner = np.repeat(np.arange(len(some)), 3)
+    owner = np.repeat(np.arange(len(faces)), 3)
     table = coo_array((np.ones(len(owner), np.int32), (owner, side.ravel()))).tocsr()
     _, patch = connected_components(table @ table.T, directed=False)
-    largest = np.zeros(len(faces), bool)
-    largest[some[patch == np.bincount(patch).argmax()]] = True
-    return largest
+    return np.asarray(patch == np.bincount(patch).argmax())
+
+
+def _inwards(topology: Topology) -> NDArray[np.float64]:
+    """Metres (V,) from the border of the mean head's face, inside; negative outside of it."""
+    inner, outer = (np.unique(topology.quads[kept]) for kept in (topology.mask, ~topology.mask))
+    border = topology.vertices[np.intersect1d(inner, outer)]
+    distance, _ = cKDTree(border).query(topology.vertices)
+    distance[np.setdiff1d(outer, inner)] *= -1.0
+    return np.asarray(distance, np.float64)
 
 
 @dataclass(frozen=True)
@@ -99,7 +160,7 @@ class _Quads:
         self.corners = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
         self.uv = np.concatenate([topology.uv[:, [0, 1, 2]], topology.uv[:, [0, 2, 3]]])
         self.points = vertices[self.corners].astype(np.float64)
-        normals = vertex_normals(vertices, quads)
+        normals = area_normals(vertices, quads)
         self._tree = cKDTree(np.hstack([vertices, 0.5 * FACING * normals]))
         # Triangles round each vertex; where there are fewer than the most, the last is repeated.
         order = np.argsort(self.corners.ravel(), kind="stable")
@@ -137,11 +198,11 @@ def _clipped(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _painted_raw(
     surface: Surface, topology: Topology, vertices: NDArray[np.float32]
-) -> tuple[Mesh, NDArray[np.bool_]]:
-    """Give the surface its places in the atlas, and say which triangles the face's mask has."""
+) -> tuple[Mesh, NDArray[np.float64]]:
+    """Give the surface its places in the atlas, and say how far inside of the face it lies."""
     quads = _Quads(topology, vertices)
     points = surface.vertices.astype(np.float64)
-    normals = vertex_normals(surface.vertices, surface.faces)
+    normals = area_normals(surface.vertices, surface.faces)
     places = quads.nearest(points, normals)
     at_vertices = np.einsum("nk,nkc->nc", places.weights, quads.uv[places.triangle])
     uv = at_vertices[surface.faces]
@@ -154,11 +215,11 @@ def _painted_raw(
     weights = quads.weights(points[faces], np.repeat(chosen[:, None], 3, axis=1))
     uv[torn] = np.einsum("nqk,nkc->nqc", weights, quads.uv[chosen])
 
-    corners = topology.regions[quads.corners[places.triangle]]
-    regions = np.einsum("nk,nkr->nr", places.weights, corners)
-    masked = np.tile(topology.mask, 2)[places.triangle][surface.faces].all(axis=1)
+    corners = quads.corners[places.triangle]
+    regions = np.einsum("nk,nkr->nr", places.weights, topology.regions[corners])
+    inwards = np.einsum("nk,nk->n", places.weights, _inwards(topology)[corners])
     uv = np.clip(uv, 0.0, 1.0).astype(np.float32)
-    return Mesh(surface.vertices, surface.faces, uv, regions.astype(np.float32)), masked
+    return Mesh(surface.vertices, surface.faces, uv, regions.astype(np.float32)), inwards
 
 
 def _torn(uv: NDArray[np.float64], points: NDArray[np.float64], quads: _Quads) -> NDArray[np.intp]:

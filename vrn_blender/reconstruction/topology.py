@@ -34,6 +34,8 @@ class Topology:
         As in `Mesh`.
     mask : (Q,) bool
         Quads of the face alone, from ear to ear and from hairline to throat.
+    underside : (Q,) bool
+        Quads that close the neck, in one plane.
     """
 
     vertices: NDArray[np.float32]
@@ -41,6 +43,7 @@ class Topology:
     uv: NDArray[np.float32]
     regions: NDArray[np.float32]
     mask: NDArray[np.bool_]
+    underside: NDArray[np.bool_]
 
     @property
     def light_quads(self) -> NDArray[np.int32]:
@@ -72,4 +75,5 @@ def load_topology() -> Topology:
             data["uv"],
             data["regions"].astype(np.float32) / 255.0,
             data["mask"],
+            data["underside"],
         )

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
@@ -12,6 +14,7 @@ from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from .canonical import load_canonical, similarity
+from .neck import HEIGHT, SLOPE
 from .surface import Surface
 from .topology import Topology
 
@@ -23,6 +26,20 @@ FARTHEST = (24.0, 16.0, 10.0, 6.0, 4.0, 3.0)
 """Voxels beyond which a place of the surface is none of a vertex's, from round to round."""
 SAME_SIDE = 0.5
 """Least cosine between the normals of a vertex and of its place on the surface."""
+NECK_REACH = (10.0, 4.0, 1.5)
+"""Voxels from the neck's plane within which the surface tells where it is, from round to round."""
+NECK_FACING = 0.9
+"""Least cosine between the plane's normal and that of a place that tells where it is."""
+ENOUGH = 100
+"""Such places without which the plane stays where the landmarks put it."""
+RIM_LIFT = 2.0
+"""Voxels above the plane at which the rim looks for the neck's side: below, the edge is round."""
+BORDER_ROUNDS = 6
+"""How often each vertex of a border goes halfway to the middle of its neighbours on it."""
+FOLDED = -0.2
+"""Cosine between the normals of a quad's corner and of its vertex below which there is a fold."""
+IRONINGS = 20
+"""How often at most quads round a fold are smoothed."""
 
 
 def wrap(
@@ -31,7 +48,9 @@ def wrap(
     """Vertices of the mean head's quads on the surface of a head.
 
     The landmarks carry the mean head into place; then each vertex is drawn to the nearest place of
-    the surface that faces the same way, while the quads keep from bending, less and less.
+    the surface that faces the same way, while the quads keep from bending, less and less. The
+    neck's rim is drawn into the plane that cuts the neck, and what closes it is filled in. Where
+    quads are folded in the end, in a corner of the mouth or a crumpled ear, they are ironed out.
 
     Parameters
     ----------
@@ -53,10 +72,11 @@ def wrap(
     vertices = _by_landmarks(topology.vertices, landmarks)
     laplacian = umbrella(topology.quads, len(vertices))
     bending = (laplacian.T @ laplacian).tocsc()
-    normals = vertex_normals(surface.vertices, surface.faces)
-    tree = cKDTree(surface.vertices)
+    normals = area_normals(surface.vertices, surface.faces)
+    plane = _neck_plane(surface.vertices, normals, landmarks)
+    place = _Places(topology, surface.vertices, normals, plane)
     for stiffness, farthest in zip(STIFFNESS, FARTHEST, strict=True):
-        gap, fits = _gaps(vertices, topology.quads, surface.vertices, normals, tree, farthest)
+        gap, fits = place.gaps(vertices, farthest)
         trust = np.where(fits, 1.0, UNSURE)
         solver = splu(
             (diags_array(trust) + stiffness * bending).tocsc(),
@@ -65,9 +85,11 @@ def wrap(
             options={"SymmetricMode": True},
         )
         vertices = vertices + solver.solve(trust[:, None] * gap)
-        gap, _ = _gaps(vertices, topology.quads, surface.vertices, normals, tree, farthest)
+        gap, _ = place.gaps(vertices, farthest)
         vertices = vertices + solver.solve(trust[:, None] * gap)
-    return vertices.astype(np.float32)
+    underside = topology.quads[topology.underside]
+    vertices[place.rim] -= plane.height(vertices[place.rim])[:, None] * plane.normal
+    return _ironed(fill(vertices, underside), topology, laplacian).astype(np.float32)
 
 
 def _by_landmarks(
@@ -82,23 +104,148 @@ def _by_landmarks(
     return moved
 
 
-def _gaps(
-    vertices: NDArray[np.float64],
-    quads: NDArray[np.int32],
-    points: NDArray[np.float32],
-    normals: NDArray[np.float64],
-    tree: cKDTree,
-    farthest: float,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Way (V, 3) to the tangent planes of the nearest points where they fit (V,), else none."""
-    distance, nearest = tree.query(vertices)
-    away = points[nearest] - vertices
-    there = normals[nearest]
-    ours = vertex_normals(vertices, quads)
-    fits = (np.einsum("ij,ij->i", ours, there) > SAME_SIDE) & (distance < farthest)
-    gap = np.einsum("ij,ij->i", away, there)[:, None] * there
-    gap[~fits] = 0.0
-    return gap, fits
+@dataclass(frozen=True)
+class _Plane:
+    """Where the neck ends; the normal (3,) points to the head."""
+
+    normal: NDArray[np.float64]
+    offset: float
+
+    def height(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Voxels (N,) above the plane."""
+        heights: NDArray[np.float64] = points @ self.normal - self.offset
+        return heights
+
+
+def _neck_plane(
+    points: NDArray[np.float32], normals: NDArray[np.float64], landmarks: NDArray[np.float32]
+) -> _Plane:
+    """Plane of the surface's end at the neck, near where the landmarks have it."""
+    scale, rotation, translation = similarity(load_canonical().multipie, landmarks)
+    normal = rotation @ np.array([0.0, -SLOPE, 1.0]) / np.hypot(1.0, SLOPE)
+    plane = _Plane(normal, normal @ (scale * rotation @ (0.0, 0.0, HEIGHT) + translation))
+    for reach in NECK_REACH:
+        near = np.abs(plane.height(points)) < reach
+        flat = points[near & (normals @ plane.normal < -NECK_FACING)].astype(np.float64)
+        if len(flat) < ENOUGH:
+            break
+        middle = np.median(flat, axis=0)
+        normal = np.linalg.svd(flat - middle, full_matrices=False)[2][2]
+        normal *= np.sign(normal @ plane.normal)
+        plane = _Plane(normal, float(normal @ middle))
+    return plane
+
+
+class _Places:
+    """A surface that can be asked how far vertices of the quads are from their places on it."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        points: NDArray[np.float32],
+        normals: NDArray[np.float64],
+        plane: _Plane,
+    ) -> None:
+        self._sides = topology.quads[~topology.underside]
+        self.rim = np.intersect1d(topology.quads[topology.underside], self._sides)
+        self._points, self._normals, self._plane = points, normals, plane
+        self._tree = cKDTree(points)
+
+    def gaps(
+        self, vertices: NDArray[np.float64], farthest: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Way (V, 3) to the tangent planes of the nearest points where they fit (V,), else none.
+
+        The rim's leads into the plane of the neck besides; what closes the neck has none.
+        """
+        rim, up = self.rim, self._plane.normal
+        places = vertices.copy()
+        heights = self._plane.height(vertices[rim])
+        places[rim] += (RIM_LIFT - heights)[:, None] * up
+        distance, nearest = self._tree.query(places)
+        away = self._points[nearest] - places
+        there = self._normals[nearest]
+        ours = area_normals(vertices, self._sides)
+        fits = (np.einsum("ij,ij->i", ours, there) > SAME_SIDE) & (distance < farthest)
+        gap = np.einsum("ij,ij->i", away, there)[:, None] * there
+        gap[~fits] = 0.0
+        gap[rim] -= ((gap[rim] @ up) + heights)[:, None] * up
+        fits[rim] = True
+        return gap, fits
+
+
+def fill(vertices: NDArray[np.float64], quads: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Smooth a patch's border along itself, and put all else into the middle of its neighbours.
+
+    Parameters
+    ----------
+    vertices : (V, 3) float64
+        In any frame.
+    quads : (Q, 4) int32
+        The patch.
+
+    Returns
+    -------
+    (V, 3) float64
+        Without a fold where the border is flat and convex.
+
+    References
+    ----------
+    Tutte, "How to draw a graph", Proceedings of the London Mathematical Society 13, 1963.
+    """
+    used, local = np.unique(quads, return_inverse=True)
+    local = local.reshape(quads.shape)
+    border = np.unique(_border(local))
+    inner = np.setdiff1d(np.arange(len(used)), border)
+    laplacian = umbrella(local, len(used))[inner]
+    filled = with_even_border(vertices, quads)
+    right = -(laplacian[:, border] @ filled[used[border]])
+    filled[used[inner]] = splu(laplacian[:, inner].tocsc()).solve(right)
+    return filled
+
+
+def with_even_border(
+    vertices: NDArray[np.float64], quads: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Vertices (V, 3), those on the border of a patch of quads (Q, 4) smoothed along it."""
+    border, along = np.unique(_border(quads), return_inverse=True)
+    onwards = umbrella(along.reshape(-1, 2), len(border))
+    evened = vertices.copy()
+    for _ in range(BORDER_ROUNDS):
+        evened[border] += 0.5 * (onwards @ evened[border])
+    return evened
+
+
+def _border(quads: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Edges (E, 2) that only one quad has."""
+    sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=2).reshape(-1, 2)
+    pairs, count = np.unique(np.sort(sides, axis=1), axis=0, return_counts=True)
+    return pairs[count == 1]
+
+
+def _ironed(
+    vertices: NDArray[np.float64], topology: Topology, laplacian: csr_array
+) -> NDArray[np.float64]:
+    """Vertices, those round folded quads smoothed until no quad is; the neck's end stays."""
+    quads = topology.quads
+    links = adjacency(quads, len(vertices))
+    free = np.ones(len(vertices), bool)
+    free[quads[topology.underside]] = False
+    for _ in range(IRONINGS):
+        corners = vertices[quads]
+        after, before = np.roll(corners, -1, axis=1), np.roll(corners, 1, axis=1)
+        across = np.cross(after - corners, before - corners)
+        across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-12)
+        facing = np.einsum("qkc,qkc->qk", across, area_normals(vertices, quads)[quads])
+        folded = (facing < FOLDED).any(axis=1)
+        if not folded.any():
+            break
+        near = np.bincount(quads[folded].ravel(), minlength=len(vertices)).astype(np.float32)
+        near += links @ near
+        near += links @ near
+        moved = (near > 0) & free
+        vertices = vertices + 0.5 * moved[:, None] * (laplacian @ vertices)
+    return vertices
 
 
 def adjacency(faces: NDArray[np.int32], count: int) -> csr_array:
@@ -115,8 +262,11 @@ def umbrella(faces: NDArray[np.int32], count: int) -> csr_array:
     return (diags_array(1.0 / links.sum(axis=1)) @ links - diags_array(np.ones(count))).tocsr()
 
 
-def vertex_normals(vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Outward normals (V, 3), weighted by area, of triangles or quads."""
+def area_normals(vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Outward normals (V, 3), weighted by area, of triangles or quads.
+
+    Those of `normals.vertex_normals` are what a renderer shades with, and take ten times as long.
+    """
     first, third = vertices[faces[:, 2]] - vertices[faces[:, 0]], faces[:, -1]
     cross = np.cross(first, vertices[third] - vertices[faces[:, 1]])
     normals = np.zeros((len(vertices), 3))
