@@ -23,6 +23,7 @@ from .hair import (
     Hair,
     Outline,
     Sides,
+    bare_neck,
     cut_out,
     draw_strands,
     find_hair,
@@ -122,7 +123,8 @@ class _View:
     inside : (H, W) float32
         How deep in the silhouette each cell lies, as a share of the head's width.
     face : (192, 192) float32
-        How far, 0..1, each pixel of the crop has the face's colours rather than the background's.
+        How far, 0..1, each pixel of the crop has the face's colours rather than those of the
+        background, or of what is worn round the neck.
     head : (192, 192) float32
         How far, 0..1, it has the head's, with its hair.
     hair : Hair or None
@@ -325,11 +327,12 @@ def _look(crop: Crop, mesh: Mesh, faces: NDArray[np.int32]) -> _View:
     inside = (inside - 1.0) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
     outline = _outline(mesh, grid, inside)
     head = outline_head(crop.rgb, outline)
+    face = _face_mask(crop, outline)
     sides = find_sides(mesh)
     return _View(
         grid,
         inside,
-        _softened(_face_mask(crop, outline)),
+        _softened(face) * bare_neck(crop.rgb, outline, face),
         _softened(head),
         find_hair(crop.rgb, outline, head),
         sides,
@@ -385,8 +388,10 @@ def _trust(
         bare = atlas.spread(view.usual) * (1.0 - _looked_up(view.hair.share, x - 0.5, y - 0.5))
         well *= 1.0 - np.clip(bare, 0.0, 1.0) * (1.0 - _step(facing, ASLANT, SQUARE))
 
+    # Below the chin there is no crevice, but what lies far behind it.
+    neck = atlas.spread(_regions(mesh, "neck"))
     hidden = places[..., 2] - _looked_up(nearest, *cell, cv2.INTER_NEAREST)
-    visible = _feathered(hidden <= CREVICE) * _step(inside, CORE, 2 * CORE)
+    visible = (1.0 - np.clip(neck, 0.0, 1.0)) * _feathered(hidden <= CREVICE) * _step(inside, CORE, 2 * CORE)
     barely = trimmed * visible * _step(facing, CREVICE_GRAZING, CREVICE_FACING)
     if well.max() < 0.5:
         return np.ones_like(well), np.ones_like(well)

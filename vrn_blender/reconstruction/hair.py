@@ -59,6 +59,18 @@ unlike skin, over and above the share of the face that does: the rest is highlig
 LEAST_DEEP = 0.6
 """The same of what lies next to that, where the photo shows hair that the background hides."""
 
+# On the neck, what is less unlike skin than the first is bare, and what is more than the second is
+# worn. It mostly lies in the shadow of the chin, so that much darker than the face is still bare.
+BARE, WORN = 0.6, 1.0
+NECK_SHADE = 0.35
+
+# Shares of a neck that must be bare: below the first what the photo shows of it is but slivers
+# above a collar, above the second it is believed.
+SLIVERS, OPEN = 0.2, 0.4
+
+NECK_FADE = 2.0
+"""Standard deviation in pixels of the way from bare skin to what is worn."""
+
 LARGEST_CONTRAST = 0.1
 """Of what is drawn in place of unseen hair: less is better than noise."""
 
@@ -223,6 +235,40 @@ def find_hair(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Hair | No
     return Hair(np.asarray(share, np.float32), colour, _contrast(rgb, hair))
 
 
+def bare_neck(rgb: NDArray[np.uint8], outline: Outline, face: Mask) -> Array:
+    """How far, 0..1, the photo shows bare skin, where it shows a neck.
+
+    Collars, ties and what else is worn there look unlike the face's skin; beards do too, and where
+    they reach down the neck they end softly.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+        The crop.
+    outline : Outline
+    face : (H, W) bool
+        Pixels that have the face's colours rather than the background's.
+
+    Returns
+    -------
+    (H, W) float32
+        One above the neck, and everywhere if no skin is seen to compare with.
+    """
+    skin = (outline.plain > 0.7) & (outline.depth > PLAIN_DEPTH) & face
+    if np.count_nonzero(skin) < LEAST_SKIN:
+        return np.ones(outline.depth.shape, np.float32)
+    unlike = np.hypot(_unlike_skin(rgb, skin, NECK_SHADE), _glare(rgb, skin))
+    bare = face * np.clip((WORN - unlike) / (WORN - BARE), 0.0, 1.0)
+    neck = np.clip(2.0 * outline.neck, 0.0, 1.0)
+    shown = outline.depth > 0.0
+    share = float((neck * bare)[shown].sum() / max(1.0, float(neck[shown].sum())))
+    believed = np.clip((share - SLIVERS) / (OPEN - SLIVERS), 0.0, 1.0)
+    # The edges of what is worn are mixed with it, and it throws a shadow.
+    bare = cv2.erode(1.0 - neck * (1.0 - believed * bare), np.ones((5, 5), np.uint8))
+    bare = cv2.GaussianBlur(bare.astype(np.float32), (0, 0), NECK_FADE)
+    return np.asarray(1.0 - neck * (1.0 - bare), np.float32)
+
+
 @dataclass(frozen=True)
 class Sides:
     """How a head is turned, and how large its ears are.
@@ -353,7 +399,8 @@ def _surroundings(chosen: Mask) -> tuple[slice, slice]:
     return parts[0], parts[1]
 
 
-def _unlike_skin(rgb: NDArray[np.uint8], skin: Mask) -> Array:
+def _unlike_skin(rgb: NDArray[np.uint8], skin: Mask, shade: float = 0.0) -> Array:
+    """How unlike some skin each pixel is; a shadow may darken it by that natural logarithm."""
     smooth = np.log(cv2.GaussianBlur(rgb, (0, 0), 1.0).astype(np.float32) + 8.0)
     bright = smooth[..., 1]
     hue = smooth[..., [0, 2]] - bright[..., None]
@@ -366,9 +413,15 @@ def _unlike_skin(rgb: NDArray[np.uint8], skin: Mask) -> Array:
     far = np.sqrt(np.einsum("...i,ij,...j->...", away, inverse, away))
     middle = np.median(bright[skin])
     darkest = middle - 1.5 * np.median(np.abs(bright[skin] - middle))
-    dark = np.maximum(darkest - bright, 0.0)
+    dark = np.maximum(darkest - bright - shade, 0.0)
     unlike = np.hypot(far / HUE_UNIT, dark / DARK_UNIT).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(unlike, (0, 0), 0.8), np.float32)
+
+
+def _glare(rgb: NDArray[np.uint8], skin: Mask) -> Array:
+    """How much brighter than some skin each pixel is, in the units of what is unlike it."""
+    bright = np.log(cv2.GaussianBlur(rgb[..., 1], (0, 0), 1.0).astype(np.float32) + 8.0)
+    return np.maximum(bright - np.quantile(bright[skin], 0.9), 0.0) / np.float32(DARK_UNIT)
 
 
 def _like_background(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Mask:
