@@ -108,6 +108,16 @@ LIGHT_DIFFERENCE = 0.5
 TINT_DIFFERENCE = 0.1
 """The same for what red, green and blue differ by from each other."""
 
+PALE, PAINT = 0.04, (0.2, 0.3)
+"""The same by which skin is less red than the other side's if light is the cause: from the first it
+counts in full, and what differs as much as the others is make-up or a beard."""
+
+OWN_TINT = ("scalp", "neck", "ears", "brows", "eyes", "eyelids", "lips", "nose", "chin")
+"""Regions whose skin is no measure for others' tint."""
+
+USUAL_SKIN = 0.005
+"""Weight of the whole face's skin where the skin nearby tells nothing."""
+
 HAIR_PULL, SKIN_PULL = 0.02, 0.004
 """How soon unseen scalp comes to the colour of hair, and all else to that of skin."""
 
@@ -228,7 +238,9 @@ def bake(
 
     reflection = mirrored(picture)
     if other.max() > 0.0:
-        ratio = _likeness(_reduced(picture, MATCH_SIDE), _reduced(well, MATCH_SIDE))
+        skin = np.clip(atlas.spread(1.0 - _regions(mesh, *OWN_TINT)), 0.0, 1.0)
+        small, trust, skin = (_reduced(part, MATCH_SIDE) for part in (picture, well, skin))
+        ratio = _unlit(small, trust, skin, _likeness(small, trust))
         reflection = _multiplied(reflection, ratio)
     known = direct + other
     small = (
@@ -536,6 +548,31 @@ def _likeness(picture: Array, direct: Array) -> Array:
     bright = ratio.mean(axis=-1, keepdims=True)
     tint = np.clip(ratio - bright, -TINT_DIFFERENCE, TINT_DIFFERENCE)
     return np.exp(np.clip(bright, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE) + tint)
+
+
+def _unlit(picture: Array, direct: Array, skin: Array, ratio: Array) -> Array:
+    """Those factors, with light taken out that has tinted skin on one side only.
+
+    Skin that is redder here than there mostly is so on both sides. What is less red than the skin
+    nearby on the own side is lit otherwise, by a window or a lamp that the other side did not see.
+    """
+    weight = direct * skin
+    blur = len(picture) / 64.0
+    near = np.maximum(cv2.GaussianBlur(weight, (0, 0), blur), np.float32(1e-4))
+    mean = cv2.GaussianBlur(picture * weight[..., None], (0, 0), blur) / near[..., None]
+    colour = np.log(mean + 16.0)
+    share = (weight / (weight + np.float32(USUAL_SKIN)))[..., None]
+    usual = _median(colour.reshape(-1, 3), weight.ravel())
+    usual = share * colour + (1.0 - share) * usual
+    expected = push_pull(usual, np.minimum(weight + np.float32(USUAL_SKIN), np.float32(1.0)))
+    excess = mirrored(colour) + np.log(ratio) - cv2.GaussianBlur(expected, (0, 0), blur)
+    bright = excess.mean(axis=-1, keepdims=True)
+    tint = excess - bright
+    pale = np.clip((tint[..., 1] - tint[..., 0]) / np.float32(PALE), 0.0, 1.0)
+    light = pale * (1.0 - _step(np.linalg.norm(tint, axis=-1), *PAINT))
+    light = cv2.GaussianBlur(light * skin * mirrored(direct), (0, 0), blur / 2.0)[..., None]
+    taken = tint + np.clip(bright, 0.0, LIGHT_DIFFERENCE)
+    return np.asarray(ratio * np.exp(-light * taken), np.float32)
 
 
 def _shading(picture: NDArray[np.uint8], direct: Array, mesh: Mesh, normals: Array) -> Array:
