@@ -87,11 +87,11 @@ OUTSIDE = 0.04
 SEEN, MIRRORED = 255, 128
 """Values of `Texture.seen`."""
 
-HAIR_EDGE = 0.2
+HAIR_EDGE = 0.3
 """Half the step of hair's share over which it sets in."""
 
-FRAYED = 0.03
-"""By how much of that share strands set in sooner and later."""
+FRAYED, STUBBLY = 0.03, 0.05
+"""By how much of that share strands and short hair set in sooner and later."""
 
 LINE_PULL = 0.08
 """How soon, where nobody saw it, the hairline comes to where it usually is."""
@@ -643,8 +643,8 @@ def _fill(
         guess = np.broadcast_to(view.hair.colour, colour.shape)
         strong = np.full_like(pull, HAIR_PULL * longer)
         hair = surface.spread(colour, seen * on_scalp**2, guess, strong)
-        strands = draw_strands(places, view.sides)
-        start = atlas.spread(share[:, 0]) + FRAYED * strands
+        strands, stubble = draw_strands(places, view.sides)
+        start = atlas.spread(share[:, 0]) + FRAYED * strands + STUBBLY * stubble
         start = _step(start, 0.5 - HAIR_EDGE, 0.5 + HAIR_EDGE)[..., None]
         lively = 1.0 + view.hair.contrast * strands[..., None]
         filled += start * (atlas.spread(hair) * lively - filled)

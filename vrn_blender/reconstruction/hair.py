@@ -83,6 +83,7 @@ HAIRLINE_EDGE = 0.2
 # and weights.
 ROUND, AWAY = 1024, 256
 STRANDS = ((1.0, 4.5, 1.0), (4.0, 11.0, 0.7))
+STUBBLE = ((0.9, 1.3, 1.0), (2.5, 2.5, 0.8))
 SWIRL = 0.5
 """Radians by which strands turn about the whorl for each that they lead away from it."""
 WHORL_BEHIND = 0.6
@@ -264,7 +265,7 @@ def bare_neck(rgb: NDArray[np.uint8], outline: Outline, face: Mask) -> Array:
     share = float((neck * bare)[shown].sum() / max(1.0, float(neck[shown].sum())))
     believed = np.clip((share - SLIVERS) / (OPEN - SLIVERS), 0.0, 1.0)
     # The edges of what is worn are mixed with it, and it throws a shadow.
-    bare = cv2.erode(1.0 - neck * (1.0 - believed * bare), np.ones((5, 5), np.uint8))
+    bare = cv2.erode(1.0 - neck * (1.0 - believed * bare), np.ones((7, 7), np.uint8))
     bare = cv2.GaussianBlur(bare.astype(np.float32), (0, 0), NECK_FADE)
     return np.asarray(1.0 - neck * (1.0 - bare), np.float32)
 
@@ -350,7 +351,7 @@ def usual_hairline(mesh: Mesh, sides: Sides) -> Array:
     return np.asarray(scalp * np.clip(0.5 + 0.5 * above, 0.0, 1.0), np.float32)
 
 
-def draw_strands(places: Array, sides: Sides) -> Array:
+def draw_strands(places: Array, sides: Sides) -> tuple[Array, Array]:
     """Noise of unit contrast like combed hair, that leads away from a whorl and has no seam.
 
     Parameters
@@ -361,7 +362,8 @@ def draw_strands(places: Array, sides: Sides) -> Array:
 
     Returns
     -------
-    (H, W) float32
+    strands, stubble : (H, W) float32
+        Long hair, and the short one where it ends.
     """
     lean = 1.0 / np.hypot(1.0, WHORL_BEHIND)
     whorl = lean * (sides.up - WHORL_BEHIND * sides.ahead)
@@ -375,7 +377,8 @@ def draw_strands(places: Array, sides: Sides) -> Array:
     away = angle * np.float32(AWAY / np.pi)
     noise = cv2.remap(_combed(), turn, away, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     sine = flat / np.maximum(far, np.float32(1e-6))
-    return np.asarray(noise * np.minimum(sine / WHORL, 1.0), np.float32)
+    strands, stubble = cv2.split(noise * np.minimum(sine / WHORL, 1.0)[..., None])
+    return np.asarray(strands, np.float32), np.asarray(stubble, np.float32)
 
 
 def _middle_of(mesh: Mesh, *names: str) -> NDArray[np.float64] | None:
@@ -444,15 +447,18 @@ def _contrast(rgb: NDArray[np.uint8], hair: Mask) -> float:
 
 
 def _combed() -> Array:
-    """Noise (AWAY, ROUND + 1) of strands side by side, whose last column is its first again."""
+    """Noise (AWAY, ROUND + 1, 2) of strands and stubble, whose last column is its first again."""
     rng = np.random.default_rng(0)
-    total = np.zeros((AWAY, ROUND), np.float32)
-    for width, length, weight in STRANDS:
-        margin = int(4 * width)
-        noise = np.pad(
-            rng.standard_normal((AWAY, ROUND), np.float32), ((0, 0), (margin, margin)), "wrap"
-        )
-        noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=width, sigmaY=length)[:, margin:-margin]
-        total += weight * noise / noise.std()
-    total /= total.std()
-    return np.concatenate([total, total[:, :1]], axis=1)
+    kinds = []
+    for kind in (STRANDS, STUBBLE):
+        total = np.zeros((AWAY, ROUND), np.float32)
+        for width, length, weight in kind:
+            margin = int(4 * width)
+            noise = np.pad(
+                rng.standard_normal((AWAY, ROUND), np.float32), ((0, 0), (margin, margin)), "wrap"
+            )
+            noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=width, sigmaY=length)
+            total += weight * (noise / noise.std())[:, margin:-margin]
+        kinds.append(total / total.std())
+    combed = np.stack(kinds, axis=-1)
+    return np.concatenate([combed, combed[:, :1]], axis=1)
