@@ -61,12 +61,12 @@ LEAST_DEEP = 0.6
 
 # On the neck, what is less unlike skin than the first is bare, and what is more than the second is
 # worn. It mostly lies in the shadow of the chin, so that much darker than the face is still bare.
-BARE, WORN = 0.6, 1.0
+BARE, WORN = 0.8, 1.1
 NECK_SHADE = 0.35
 
 # Shares of a neck that must be bare: below the first what the photo shows of it is but slivers
 # above a collar, above the second it is believed.
-SLIVERS, OPEN = 0.2, 0.4
+SLIVERS, OPEN = 0.5, 0.7
 
 NECK_FADE = 2.0
 """Standard deviation in pixels of the way from bare skin to what is worn."""
@@ -265,7 +265,7 @@ def bare_neck(rgb: NDArray[np.uint8], outline: Outline, face: Mask) -> Array:
     share = float((neck * bare)[shown].sum() / max(1.0, float(neck[shown].sum())))
     believed = np.clip((share - SLIVERS) / (OPEN - SLIVERS), 0.0, 1.0)
     # The edges of what is worn are mixed with it, and it throws a shadow.
-    bare = cv2.erode(1.0 - neck * (1.0 - believed * bare), np.ones((7, 7), np.uint8))
+    bare = cv2.erode(1.0 - neck * (1.0 - believed * bare), np.ones((5, 5), np.uint8))
     bare = cv2.GaussianBlur(bare.astype(np.float32), (0, 0), NECK_FADE)
     return np.asarray(1.0 - neck * (1.0 - bare), np.float32)
 
