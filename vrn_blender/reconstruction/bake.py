@@ -108,9 +108,9 @@ LIGHT_DIFFERENCE = 0.5
 TINT_DIFFERENCE = 0.1
 """The same for what red, green and blue differ by from each other."""
 
-PALE, PAINT = 0.04, (0.2, 0.3)
-"""The same by which skin is less red than the other side's if light is the cause: from the first it
-counts in full, and what differs as much as the others is make-up or a beard."""
+PALE, PAINT = 0.04, (0.15, 0.25)
+"""The same by which skin is less red, and brighter, than the other side's if light is the cause:
+from the first it counts in full, and what differs as much as the others is make-up or a beard."""
 
 OWN_TINT = ("scalp", "neck", "ears", "brows", "eyes", "eyelids", "lips", "nose", "chin")
 """Regions whose skin is no measure for others' tint."""
@@ -340,11 +340,13 @@ def _look(crop: Crop, mesh: Mesh, faces: NDArray[np.int32]) -> _View:
     outline = _outline(mesh, grid, inside)
     head = outline_head(crop.rgb, outline)
     face = _face_mask(crop, outline)
+    neck = np.clip(2.0 * outline.neck, 0.0, 1.0)
+    skin = (1.0 - neck) * _softened(face) + neck * bare_neck(crop.rgb, outline, face)
     sides = find_sides(mesh)
     return _View(
         grid,
         inside,
-        _softened(face) * bare_neck(crop.rgb, outline, face),
+        skin,
         _softened(head),
         find_hair(crop.rgb, outline, head),
         sides,
@@ -403,7 +405,11 @@ def _trust(
     # Below the chin there is no crevice, but what lies far behind it.
     neck = atlas.spread(_regions(mesh, "neck"))
     hidden = places[..., 2] - _looked_up(nearest, *cell, cv2.INTER_NEAREST)
-    visible = (1.0 - np.clip(neck, 0.0, 1.0)) * _feathered(hidden <= CREVICE) * _step(inside, CORE, 2 * CORE)
+    visible = (
+        (1.0 - np.clip(neck, 0.0, 1.0))
+        * _feathered(hidden <= CREVICE)
+        * _step(inside, CORE, 2 * CORE)
+    )
     barely = trimmed * visible * _step(facing, CREVICE_GRAZING, CREVICE_FACING)
     if well.max() < 0.5:
         return np.ones_like(well), np.ones_like(well)
@@ -570,8 +576,9 @@ def _unlit(picture: Array, direct: Array, skin: Array, ratio: Array) -> Array:
     tint = excess - bright
     pale = np.clip((tint[..., 1] - tint[..., 0]) / np.float32(PALE), 0.0, 1.0)
     light = pale * (1.0 - _step(np.linalg.norm(tint, axis=-1), *PAINT))
+    light *= np.clip(bright[..., 0] / np.float32(PALE), 0.0, 1.0)
     light = cv2.GaussianBlur(light * skin * mirrored(direct), (0, 0), blur / 2.0)[..., None]
-    taken = tint + np.clip(bright, 0.0, LIGHT_DIFFERENCE)
+    taken = np.clip(excess, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE)
     return np.asarray(ratio * np.exp(-light * taken), np.float32)
 
 

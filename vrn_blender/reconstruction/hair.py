@@ -66,7 +66,7 @@ NECK_SHADE = 0.35
 
 # Shares of a neck that must be bare: below the first what the photo shows of it is but slivers
 # above a collar, above the second it is believed.
-SLIVERS, OPEN = 0.5, 0.7
+SLIVERS, OPEN = 0.7, 0.9
 
 NECK_FADE = 2.0
 """Standard deviation in pixels of the way from bare skin to what is worn."""
@@ -237,7 +237,7 @@ def find_hair(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Hair | No
 
 
 def bare_neck(rgb: NDArray[np.uint8], outline: Outline, face: Mask) -> Array:
-    """How far, 0..1, the photo shows bare skin, where it shows a neck.
+    """How far, 0..1, what a photo shows of a neck is bare skin.
 
     Collars, ties and what else is worn there look unlike the face's skin; beards do too, and where
     they reach down the neck they end softly.
@@ -248,26 +248,25 @@ def bare_neck(rgb: NDArray[np.uint8], outline: Outline, face: Mask) -> Array:
         The crop.
     outline : Outline
     face : (H, W) bool
-        Pixels that have the face's colours rather than the background's.
+        Pixels that have the face's colours rather than the background's, above the neck.
 
     Returns
     -------
     (H, W) float32
-        One above the neck, and everywhere if no skin is seen to compare with.
+        One everywhere if no skin is seen to compare with.
     """
     skin = (outline.plain > 0.7) & (outline.depth > PLAIN_DEPTH) & face
     if np.count_nonzero(skin) < LEAST_SKIN:
         return np.ones(outline.depth.shape, np.float32)
     unlike = np.hypot(_unlike_skin(rgb, skin, NECK_SHADE), _glare(rgb, skin))
-    bare = face * np.clip((WORN - unlike) / (WORN - BARE), 0.0, 1.0)
+    bare = np.clip((WORN - unlike) / (WORN - BARE), 0.0, 1.0)
     neck = np.clip(2.0 * outline.neck, 0.0, 1.0)
-    shown = outline.depth > 0.0
-    share = float((neck * bare)[shown].sum() / max(1.0, float(neck[shown].sum())))
+    shown = np.where(outline.depth > 0.0, neck, 0.0)
+    share = float((shown * bare).sum()) / max(1.0, float(shown.sum()))
     believed = np.clip((share - SLIVERS) / (OPEN - SLIVERS), 0.0, 1.0)
     # The edges of what is worn are mixed with it, and it throws a shadow.
     bare = cv2.erode(1.0 - neck * (1.0 - believed * bare), np.ones((5, 5), np.uint8))
-    bare = cv2.GaussianBlur(bare.astype(np.float32), (0, 0), NECK_FADE)
-    return np.asarray(1.0 - neck * (1.0 - bare), np.float32)
+    return np.asarray(cv2.GaussianBlur(bare.astype(np.float32), (0, 0), NECK_FADE), np.float32)
 
 
 @dataclass(frozen=True)
