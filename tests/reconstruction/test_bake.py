@@ -217,7 +217,7 @@ def test_what_only_the_other_side_shows_is_mirrored() -> None:
 
     def paint(own: Array) -> Array:
         waves = 30 * np.sin(6 * np.abs(own[..., :1])) + 30 * np.sin(5 * own[..., 1:2])
-        return SKIN + waves * np.array([0.5, 1.0, 1.0])
+        return SKIN + waves * np.array([1.0, 0.7, 0.6])
 
     photo, crop = take_photo(painted_ball(paint, yaw))
     texture = bake(photo, crop, make_ball(yaw), size=512)
@@ -256,6 +256,27 @@ def test_a_tint_of_one_side_is_not_carried_on_over_the_other() -> None:
     only_mirrored = texture.image[np.abs(texture.seen.astype(int) - 128) <= 1]
     assert len(only_mirrored) > 0.05 * 512**2
     assert np.ptp(np.log(only_mirrored / SKIN), axis=1).max() < 0.25
+
+
+@pytest.mark.parametrize(("tint", "kept"), [((1.1, 1.2, 1.1), False), ((1.1, 0.95, 0.95), True)])
+def test_a_window_lights_one_side_only_but_both_cheeks_are_red(
+    tint: tuple[float, float, float], kept: bool
+) -> None:
+    """Of what only one side shows."""
+    yaw = 0.5
+
+    def paint(own: Array) -> Array:
+        patch = np.clip((own[..., :1] - 0.8) / 0.05, 0.0, 1.0)
+        return SKIN * (1.0 + patch * (np.array(tint) - 1.0))
+
+    photo, crop = take_photo(painted_ball(paint, yaw))
+    texture = bake(photo, crop, make_ball(yaw), size=512)
+    own = own_vectors(512)
+    patch = (np.abs(own[..., 1]) < 0.3) & (own[..., 0] < -0.87)
+    patch &= np.abs(texture.seen.astype(int) - 128) <= 1
+    assert patch.sum() > 500
+    expected = tint if kept else np.ones(3)
+    assert np.abs(np.log(texture.image[patch] / (SKIN * expected))).mean() < 0.03
 
 
 def test_what_nobody_saw_is_filled_smoothly_and_without_a_seam() -> None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -145,11 +147,87 @@ def test_strands_lie_calmly_and_meet_behind_without_a_seam(head: Mesh) -> None:
     turn = np.linspace(-0.02, 2 * np.pi + 0.02, 8192)
     across = np.stack([np.sin(turn), np.full_like(turn, -0.2), np.cos(turn)], axis=-1)
     places = (sides.middle + 60.0 * across[None]).astype(np.float32)
-    strands = draw_strands(places, sides)[0]
-    assert 0.5 < strands.std() < 1.5
-    assert np.abs(np.diff(strands)).max() < 0.5
-    once_round = np.interp(turn[-40:] - 2 * np.pi, turn, strands)
-    assert np.abs(strands[-40:] - once_round).max() < 0.1
+    for noise in (kind[0] for kind in draw_strands(places, sides)):
+        assert 0.5 < noise.std() < 1.5
+        assert np.abs(np.diff(noise)).max() < 0.5
+        once_round = np.interp(turn[-40:] - 2 * np.pi, turn, noise)
+        assert np.abs(noise[-40:] - once_round).max() < 0.1
+
+
+def test_hair_that_nobody_saw_ends_in_stubble(head: Mesh) -> None:
+    """Behind the ears and round the nape there is no clean edge."""
+    photo, crop = shoot(head, BACKGROUNDS["blue"], HAIRS["black"])
+    image = bake(photo, crop, head, size=1024).image
+    bright = image.mean(axis=2) / SKIN.mean()
+    columns = bright[250:420, 80:140]
+    hair, skin = columns[:15].mean(), columns[-15:].mean()
+    assert hair < 0.3 < 0.6 < skin
+    levels = hair + np.array([0.2, 0.5, 0.8]) * (skin - hair)
+    ends = np.array([[np.argmax(column > level) for level in levels] for column in columns.T])
+    assert np.mean(ends[:, 2] - ends[:, 0]) > 4
+    line = ends[:, 1] - np.polyval(np.polyfit(np.arange(60), ends[:, 1], 2), np.arange(60))
+    assert line.std() > 1.5
+
+
+def with_neck(
+    head: Mesh, paint: Callable[[NDArray[np.float64], NDArray[np.bool_]], None]
+) -> tuple[Photo, Crop]:
+    """Photo of a bald head; ``paint`` gets it and the pixels below the chin."""
+    photo, crop = shoot(head, BACKGROUNDS["blue"], None)
+    chin = head.vertices[region(head, "chin") > 0.5, 1].max()
+    below = np.zeros(photo.rgb.shape[:2], np.bool_)
+    below[int(chin) + 2 :] = True
+    rgb = photo.rgb.astype(float)
+    paint(rgb, below)
+    picture = np.clip(rgb.round(), 0, 255).astype(np.uint8)
+    return Photo(picture, "test"), Crop(picture, crop.crop_to_photo)
+
+
+def plain_neck(head: Mesh) -> NDArray[np.bool_]:
+    """Front of the neck, away from chin and jaw."""
+    ahead = vertex_normals(head.vertices, head.faces)[:, 2] < -0.6
+    return ahead & (region(head, "neck") > 0.9)
+
+
+@pytest.mark.parametrize("cloth", ["white", "navy", "tie"])
+@pytest.mark.parametrize("gap", [0, 5])
+def test_nothing_worn_round_the_neck_is_painted_on_it(head: Mesh, cloth: str, gap: int) -> None:
+    colours = {"white": (240, 242, 250), "navy": (20, 24, 40), "tie": (60, 70, 190)}
+
+    def dress(rgb: NDArray[np.float64], below: NDArray[np.bool_]) -> None:
+        rgb[np.roll(below, gap, axis=0) & below] = colours[cloth]
+
+    ratio = baked(head, *with_neck(head, dress))[region(head, "neck") > 0.5] / SKIN
+    assert ratio.min() > 0.55
+    assert ratio.max() < 1.2
+    assert np.ptp(np.log(ratio), axis=1).max() < 0.15
+
+
+@pytest.mark.parametrize("shade", [1.0, 0.75, 0.6])
+def test_a_bare_neck_stays_as_it_is_in_the_photo(head: Mesh, shade: float) -> None:
+    def cast(rgb: NDArray[np.float64], below: NDArray[np.bool_]) -> None:
+        rgb[below] *= shade
+
+    neck = plain_neck(head)
+    lit = baked(head, *with_neck(head, lambda rgb, below: None))[neck]
+    shaded = baked(head, *with_neck(head, cast))[neck]
+    assert neck.sum() > 30
+    assert abs(np.median(shaded / lit) - shade) < 0.05
+
+
+def test_a_beard_stays_on_chin_and_jaw(head: Mesh) -> None:
+    beard = np.array([60.0, 45.0, 38.0])
+    chin = (region(head, "chin") > 0.9) & (vertex_normals(head.vertices, head.faces)[:, 2] < -0.6)
+    lips = head.vertices[region(head, "lips") > 0.5, 1].max()
+
+    def grow(rgb: NDArray[np.float64], below: NDArray[np.bool_]) -> None:
+        face = np.abs(rgb - BACKGROUNDS["blue"]).max(axis=2) > 60
+        face[: int(lips) + 2] = False
+        rgb[face & ~below] = beard
+
+    shown = baked(head, *with_neck(head, grow))[chin & (head.vertices[:, 1] > lips + 4)]
+    assert len(shown) > 30
+    assert np.abs(np.median(shown, axis=0) - beard).max() < 8
 
 
 def test_a_picture_without_background_is_not_cut() -> None:

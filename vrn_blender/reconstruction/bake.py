@@ -23,6 +23,7 @@ from .hair import (
     Hair,
     Outline,
     Sides,
+    bare_neck,
     cut_out,
     draw_strands,
     find_hair,
@@ -86,11 +87,11 @@ OUTSIDE = 0.04
 SEEN, MIRRORED = 255, 128
 """Values of `Texture.seen`."""
 
-HAIR_EDGE = 0.2
+HAIR_EDGE = 0.3
 """Half the step of hair's share over which it sets in."""
 
-FRAYED = 0.03
-"""By how much of that share strands set in sooner and later."""
+FRAYED, STUBBLY = 0.03, 0.05
+"""By how much of that share strands and short hair set in sooner and later."""
 
 LINE_PULL = 0.08
 """How soon, where nobody saw it, the hairline comes to where it usually is."""
@@ -107,6 +108,16 @@ LIGHT_DIFFERENCE = 0.5
 TINT_DIFFERENCE = 0.1
 """The same for what red, green and blue differ by from each other."""
 
+PALE, PAINT = 0.04, (0.15, 0.25)
+"""The same by which skin is less red, and brighter, than the other side's if light is the cause:
+from the first it counts in full, and what differs as much as the others is make-up or a beard."""
+
+OWN_TINT = ("scalp", "neck", "ears", "brows", "eyes", "eyelids", "lips", "nose", "chin")
+"""Regions whose skin is no measure for others' tint."""
+
+USUAL_SKIN = 0.005
+"""Weight of the whole face's skin where the skin nearby tells nothing."""
+
 HAIR_PULL, SKIN_PULL = 0.02, 0.004
 """How soon unseen scalp comes to the colour of hair, and all else to that of skin."""
 
@@ -122,7 +133,8 @@ class _View:
     inside : (H, W) float32
         How deep in the silhouette each cell lies, as a share of the head's width.
     face : (192, 192) float32
-        How far, 0..1, each pixel of the crop has the face's colours rather than the background's.
+        How far, 0..1, each pixel of the crop has the face's colours rather than those of the
+        background, or of what is worn round the neck.
     head : (192, 192) float32
         How far, 0..1, it has the head's, with its hair.
     hair : Hair or None
@@ -226,7 +238,9 @@ def bake(
 
     reflection = mirrored(picture)
     if other.max() > 0.0:
-        ratio = _likeness(_reduced(picture, MATCH_SIDE), _reduced(well, MATCH_SIDE))
+        skin = np.clip(atlas.spread(1.0 - _regions(mesh, *OWN_TINT)), 0.0, 1.0)
+        small, trust, skin = (_reduced(part, MATCH_SIDE) for part in (picture, well, skin))
+        ratio = _unlit(small, trust, skin, _likeness(small, trust))
         reflection = _multiplied(reflection, ratio)
     known = direct + other
     small = (
@@ -325,11 +339,14 @@ def _look(crop: Crop, mesh: Mesh, faces: NDArray[np.int32]) -> _View:
     inside = (inside - 1.0) / DEPTH_CELLS / float(np.ptp(mesh.vertices[:, 0]))
     outline = _outline(mesh, grid, inside)
     head = outline_head(crop.rgb, outline)
+    face = _face_mask(crop, outline)
+    neck = np.clip(2.0 * outline.neck, 0.0, 1.0)
+    skin = (1.0 - neck) * _softened(face) + neck * bare_neck(crop.rgb, outline, face)
     sides = find_sides(mesh)
     return _View(
         grid,
         inside,
-        _softened(_face_mask(crop, outline)),
+        skin,
         _softened(head),
         find_hair(crop.rgb, outline, head),
         sides,
@@ -385,8 +402,14 @@ def _trust(
         bare = atlas.spread(view.usual) * (1.0 - _looked_up(view.hair.share, x - 0.5, y - 0.5))
         well *= 1.0 - np.clip(bare, 0.0, 1.0) * (1.0 - _step(facing, ASLANT, SQUARE))
 
+    # Below the chin there is no crevice, but what lies far behind it.
+    neck = atlas.spread(_regions(mesh, "neck"))
     hidden = places[..., 2] - _looked_up(nearest, *cell, cv2.INTER_NEAREST)
-    visible = _feathered(hidden <= CREVICE) * _step(inside, CORE, 2 * CORE)
+    visible = (
+        (1.0 - np.clip(neck, 0.0, 1.0))
+        * _feathered(hidden <= CREVICE)
+        * _step(inside, CORE, 2 * CORE)
+    )
     barely = trimmed * visible * _step(facing, CREVICE_GRAZING, CREVICE_FACING)
     if well.max() < 0.5:
         return np.ones_like(well), np.ones_like(well)
@@ -533,6 +556,32 @@ def _likeness(picture: Array, direct: Array) -> Array:
     return np.exp(np.clip(bright, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE) + tint)
 
 
+def _unlit(picture: Array, direct: Array, skin: Array, ratio: Array) -> Array:
+    """Those factors, with light taken out that has tinted skin on one side only.
+
+    Skin that is redder here than there mostly is so on both sides. What is less red than the skin
+    nearby on the own side is lit otherwise, by a window or a lamp that the other side did not see.
+    """
+    weight = direct * skin
+    blur = len(picture) / 64.0
+    near = np.maximum(cv2.GaussianBlur(weight, (0, 0), blur), np.float32(1e-4))
+    mean = cv2.GaussianBlur(picture * weight[..., None], (0, 0), blur) / near[..., None]
+    colour = np.log(mean + 16.0)
+    share = (weight / (weight + np.float32(USUAL_SKIN)))[..., None]
+    usual = _median(colour.reshape(-1, 3), weight.ravel())
+    usual = share * colour + (1.0 - share) * usual
+    expected = push_pull(usual, np.minimum(weight + np.float32(USUAL_SKIN), np.float32(1.0)))
+    excess = mirrored(colour) + np.log(ratio) - cv2.GaussianBlur(expected, (0, 0), blur)
+    bright = excess.mean(axis=-1, keepdims=True)
+    tint = excess - bright
+    pale = np.clip((tint[..., 1] - tint[..., 0]) / np.float32(PALE), 0.0, 1.0)
+    light = pale * (1.0 - _step(np.linalg.norm(tint, axis=-1), *PAINT))
+    light *= np.clip(bright[..., 0] / np.float32(PALE), 0.0, 1.0)
+    light = cv2.GaussianBlur(light * skin * mirrored(direct), (0, 0), blur / 2.0)[..., None]
+    taken = np.clip(excess, -LIGHT_DIFFERENCE, LIGHT_DIFFERENCE)
+    return np.asarray(ratio * np.exp(-light * taken), np.float32)
+
+
 def _shading(picture: NDArray[np.uint8], direct: Array, mesh: Mesh, normals: Array) -> Array:
     uv = _vertex_uv(mesh)
     side = len(direct)
@@ -601,8 +650,8 @@ def _fill(
         guess = np.broadcast_to(view.hair.colour, colour.shape)
         strong = np.full_like(pull, HAIR_PULL * longer)
         hair = surface.spread(colour, seen * on_scalp**2, guess, strong)
-        strands = draw_strands(places, view.sides)
-        start = atlas.spread(share[:, 0]) + FRAYED * strands
+        strands, stubble = draw_strands(places, view.sides)
+        start = atlas.spread(share[:, 0]) + FRAYED * strands + STUBBLY * stubble
         start = _step(start, 0.5 - HAIR_EDGE, 0.5 + HAIR_EDGE)[..., None]
         lively = 1.0 + view.hair.contrast * strands[..., None]
         filled += start * (atlas.spread(hair) * lively - filled)

@@ -59,6 +59,18 @@ unlike skin, over and above the share of the face that does: the rest is highlig
 LEAST_DEEP = 0.6
 """The same of what lies next to that, where the photo shows hair that the background hides."""
 
+# On the neck, what is less unlike skin than the first is bare, and what is more than the second is
+# worn. It mostly lies in the shadow of the chin, so that much darker than the face is still bare.
+BARE, WORN = 0.8, 1.1
+NECK_SHADE = 0.35
+
+# Shares of a neck that must be bare: below the first what the photo shows of it is but slivers
+# above a collar, above the second it is believed.
+SLIVERS, OPEN = 0.7, 0.9
+
+NECK_FADE = 2.0
+"""Standard deviation in pixels of the way from bare skin to what is worn."""
+
 LARGEST_CONTRAST = 0.1
 """Of what is drawn in place of unseen hair: less is better than noise."""
 
@@ -71,6 +83,7 @@ HAIRLINE_EDGE = 0.2
 # and weights.
 ROUND, AWAY = 1024, 256
 STRANDS = ((1.0, 4.5, 1.0), (4.0, 11.0, 0.7))
+STUBBLE = ((0.9, 1.3, 1.0), (2.5, 2.5, 0.8))
 SWIRL = 0.5
 """Radians by which strands turn about the whorl for each that they lead away from it."""
 WHORL_BEHIND = 0.6
@@ -223,6 +236,39 @@ def find_hair(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Hair | No
     return Hair(np.asarray(share, np.float32), colour, _contrast(rgb, hair))
 
 
+def bare_neck(rgb: NDArray[np.uint8], outline: Outline, face: Mask) -> Array:
+    """How far, 0..1, what a photo shows of a neck is bare skin.
+
+    Collars, ties and what else is worn there look unlike the face's skin; beards do too, and where
+    they reach down the neck they end softly.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+        The crop.
+    outline : Outline
+    face : (H, W) bool
+        Pixels that have the face's colours rather than the background's, above the neck.
+
+    Returns
+    -------
+    (H, W) float32
+        One everywhere if no skin is seen to compare with.
+    """
+    skin = (outline.plain > 0.7) & (outline.depth > PLAIN_DEPTH) & face
+    if np.count_nonzero(skin) < LEAST_SKIN:
+        return np.ones(outline.depth.shape, np.float32)
+    unlike = np.hypot(_unlike_skin(rgb, skin, NECK_SHADE), _glare(rgb, skin))
+    bare = np.clip((WORN - unlike) / (WORN - BARE), 0.0, 1.0)
+    neck = np.clip(2.0 * outline.neck, 0.0, 1.0)
+    shown = np.where(outline.depth > 0.0, neck, 0.0)
+    share = float((shown * bare).sum()) / max(1.0, float(shown.sum()))
+    believed = np.clip((share - SLIVERS) / (OPEN - SLIVERS), 0.0, 1.0)
+    # The edges of what is worn are mixed with it, and it throws a shadow.
+    bare = cv2.erode(1.0 - neck * (1.0 - believed * bare), np.ones((5, 5), np.uint8))
+    return np.asarray(cv2.GaussianBlur(bare.astype(np.float32), (0, 0), NECK_FADE), np.float32)
+
+
 @dataclass(frozen=True)
 class Sides:
     """How a head is turned, and how large its ears are.
@@ -304,7 +350,7 @@ def usual_hairline(mesh: Mesh, sides: Sides) -> Array:
     return np.asarray(scalp * np.clip(0.5 + 0.5 * above, 0.0, 1.0), np.float32)
 
 
-def draw_strands(places: Array, sides: Sides) -> Array:
+def draw_strands(places: Array, sides: Sides) -> tuple[Array, Array]:
     """Noise of unit contrast like combed hair, that leads away from a whorl and has no seam.
 
     Parameters
@@ -315,7 +361,8 @@ def draw_strands(places: Array, sides: Sides) -> Array:
 
     Returns
     -------
-    (H, W) float32
+    strands, stubble : (H, W) float32
+        Long hair, and the short one where it ends.
     """
     lean = 1.0 / np.hypot(1.0, WHORL_BEHIND)
     whorl = lean * (sides.up - WHORL_BEHIND * sides.ahead)
@@ -329,7 +376,8 @@ def draw_strands(places: Array, sides: Sides) -> Array:
     away = angle * np.float32(AWAY / np.pi)
     noise = cv2.remap(_combed(), turn, away, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     sine = flat / np.maximum(far, np.float32(1e-6))
-    return np.asarray(noise * np.minimum(sine / WHORL, 1.0), np.float32)
+    strands, stubble = cv2.split(noise * np.minimum(sine / WHORL, 1.0)[..., None])
+    return np.asarray(strands, np.float32), np.asarray(stubble, np.float32)
 
 
 def _middle_of(mesh: Mesh, *names: str) -> NDArray[np.float64] | None:
@@ -353,7 +401,8 @@ def _surroundings(chosen: Mask) -> tuple[slice, slice]:
     return parts[0], parts[1]
 
 
-def _unlike_skin(rgb: NDArray[np.uint8], skin: Mask) -> Array:
+def _unlike_skin(rgb: NDArray[np.uint8], skin: Mask, shade: float = 0.0) -> Array:
+    """How unlike some skin each pixel is; a shadow may darken it by that natural logarithm."""
     smooth = np.log(cv2.GaussianBlur(rgb, (0, 0), 1.0).astype(np.float32) + 8.0)
     bright = smooth[..., 1]
     hue = smooth[..., [0, 2]] - bright[..., None]
@@ -366,9 +415,15 @@ def _unlike_skin(rgb: NDArray[np.uint8], skin: Mask) -> Array:
     far = np.sqrt(np.einsum("...i,ij,...j->...", away, inverse, away))
     middle = np.median(bright[skin])
     darkest = middle - 1.5 * np.median(np.abs(bright[skin] - middle))
-    dark = np.maximum(darkest - bright, 0.0)
+    dark = np.maximum(darkest - bright - shade, 0.0)
     unlike = np.hypot(far / HUE_UNIT, dark / DARK_UNIT).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(unlike, (0, 0), 0.8), np.float32)
+
+
+def _glare(rgb: NDArray[np.uint8], skin: Mask) -> Array:
+    """How much brighter than some skin each pixel is, in the units of what is unlike it."""
+    bright = np.log(cv2.GaussianBlur(rgb[..., 1], (0, 0), 1.0).astype(np.float32) + 8.0)
+    return np.maximum(bright - np.quantile(bright[skin], 0.9), 0.0) / np.float32(DARK_UNIT)
 
 
 def _like_background(rgb: NDArray[np.uint8], outline: Outline, head: Mask) -> Mask:
@@ -391,15 +446,18 @@ def _contrast(rgb: NDArray[np.uint8], hair: Mask) -> float:
 
 
 def _combed() -> Array:
-    """Noise (AWAY, ROUND + 1) of strands side by side, whose last column is its first again."""
+    """Noise (AWAY, ROUND + 1, 2) of strands and stubble, whose last column is its first again."""
     rng = np.random.default_rng(0)
-    total = np.zeros((AWAY, ROUND), np.float32)
-    for width, length, weight in STRANDS:
-        margin = int(4 * width)
-        noise = np.pad(
-            rng.standard_normal((AWAY, ROUND), np.float32), ((0, 0), (margin, margin)), "wrap"
-        )
-        noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=width, sigmaY=length)[:, margin:-margin]
-        total += weight * noise / noise.std()
-    total /= total.std()
-    return np.concatenate([total, total[:, :1]], axis=1)
+    kinds = []
+    for kind in (STRANDS, STUBBLE):
+        total = np.zeros((AWAY, ROUND), np.float32)
+        for width, length, weight in kind:
+            margin = int(4 * width)
+            noise = np.pad(
+                rng.standard_normal((AWAY, ROUND), np.float32), ((0, 0), (margin, margin)), "wrap"
+            )
+            noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=width, sigmaY=length)
+            total += weight * (noise / noise.std())[:, margin:-margin]
+        kinds.append(total / total.std())
+    combed = np.stack(kinds, axis=-1)
+    return np.concatenate([combed, combed[:, :1]], axis=1)
