@@ -4,8 +4,9 @@
 
 The quads are subdivided until they are about as dense as the raw surface, and drawn onto it: along
 their normals, which spreads them evenly over the detail, and where no normal meets it, to the
-nearest place. Multires keeps what that moved. The coarse level stays as it was, so poses and large
-shapes can be sculpted on it while pores and wrinkles ride along.
+nearest place. Where that is far, as inside of nostrils, they do not lie on the same skin, and move
+with what is around them instead. Multires keeps what that moved. The coarse level stays as it was,
+so poses and large shapes can be sculpted on it while pores and wrinkles ride along.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 MODIFIER = "Multires"
 MOST_LEVELS = 4
@@ -22,6 +25,12 @@ MOST_LEVELS = 4
 _REACH = 0.005
 """Metres along a normal within which the raw surface is looked for. Farther away lies another part
 of the head: the other side of an ear or of a lip."""
+
+_SAME_SKIN, _OTHER_SKIN = 0.25, 0.5
+"""Distances between which the raw surface ceases to be the one that a quad was laid on, as shares
+of the quads' usual side."""
+_ROUNDS = 30
+"""Of smoothing where it does."""
 
 
 def levels_for(quads: int, triangles: int) -> int:
@@ -65,15 +74,13 @@ def hold_detail(
     # The texture was painted on the flat quads.
     multires.uv_smooth = "NONE"
     target = bpy.data.objects.new("Raw", raw)
-    drawn = bpy.data.objects.new("Drawn", head_object.data)
-    _draw_onto(drawn, target, levels, scale)
+    drawn = bpy.data.objects.new("Drawn", _drawn(head_object.data, target, levels, scale, scene))
     with _in_scene(scene, head_object):
         with bpy.context.temp_override(object=head_object, active_object=head_object):
             for _ in range(levels):
                 bpy.ops.object.multires_subdivide(modifier=MODIFIER, mode="CATMULL_CLARK")
         with (
-            # Not before, because each subdivision would draw it anew.
-            _in_scene(scene, drawn, target),
+            _in_scene(scene, drawn),
             bpy.context.temp_override(
                 object=head_object,
                 active_object=head_object,
@@ -81,16 +88,74 @@ def hold_detail(
             ),
         ):
             bpy.ops.object.multires_reshape(modifier=MODIFIER)
-    bpy.data.objects.remove(drawn)
+    bpy.data.meshes.remove(drawn.data)
     bpy.data.objects.remove(target)
 
 
-def _draw_onto(
-    drawn: bpy.types.Object, target: bpy.types.Object, levels: int, scale: float
-) -> None:
-    subdivision = drawn.modifiers.new("Subdivision", "SUBSURF")
-    subdivision.levels = levels
-    subdivision.uv_smooth = "NONE"
+def _drawn(
+    quads: bpy.types.Mesh,
+    target: bpy.types.Object,
+    levels: int,
+    scale: float,
+    scene: bpy.types.Scene,
+) -> bpy.types.Mesh:
+    """Subdivide quads, and draw them onto the raw surface where it is the same skin."""
+    even, moved = (bpy.data.objects.new(name, quads) for name in ("Even", "Moved"))
+    for entry in (even, moved):
+        subdivision = entry.modifiers.new("Subdivision", "SUBSURF")
+        subdivision.levels = levels
+        subdivision.uv_smooth = "NONE"
+    _draw_onto(moved, target, scale)
+    with _in_scene(scene, even, moved, target):
+        graph = bpy.context.evaluated_depsgraph_get()
+        drawn = bpy.data.meshes.new_from_object(even.evaluated_get(graph))
+        places = _places(drawn)
+        move = _places(moved.evaluated_get(graph).data) - places
+    for entry in (even, moved):
+        bpy.data.objects.remove(entry)
+    ends = _places(quads)[_edges(quads)]
+    side = float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)))
+    far = np.linalg.norm(move, axis=1) / side
+    same = np.clip((_OTHER_SKIN - far) / (_OTHER_SKIN - _SAME_SKIN), 0.0, 1.0)[:, None]
+    move = _eased(move, same.astype(np.float32), _edges(drawn))
+    drawn.vertices.foreach_set("co", (places + move).ravel())
+    return drawn
+
+
+def _eased(
+    move: NDArray[np.float32], hold: NDArray[np.float32], edges: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Let vertices (V, 3) that are not held (V, 1) move as their neighbours do."""
+    loose = np.flatnonzero(hold < 1.0)
+    if not len(loose):
+        return move
+    here = np.concatenate([edges, edges[:, ::-1]])
+    here = here[(hold[here[:, 0], 0] < 1.0)]
+    row = np.searchsorted(loose, here[:, 0])
+    count = np.bincount(row, minlength=len(loose))[:, None]
+    own, share = move[loose], hold[loose]
+    eased = move.copy()
+    eased[loose] *= share
+    for _ in range(_ROUNDS):
+        around = [np.bincount(row, eased[here[:, 1], axis], len(loose)) for axis in range(3)]
+        mean = np.stack(around, axis=1) / np.maximum(count, 1)
+        eased[loose] = share * own + (1.0 - share) * mean
+    return eased
+
+
+def _edges(mesh: bpy.types.Mesh) -> NDArray[np.int32]:
+    edges = np.empty(2 * len(mesh.edges), np.int32)
+    mesh.edges.foreach_get("vertices", edges)
+    return edges.reshape(-1, 2)
+
+
+def _places(mesh: bpy.types.Mesh) -> NDArray[np.float32]:
+    places = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", places)
+    return places.reshape(-1, 3)
+
+
+def _draw_onto(drawn: bpy.types.Object, target: bpy.types.Object, scale: float) -> None:
     along_normals = drawn.modifiers.new("Along Normals", "SHRINKWRAP")
     along_normals.target = target
     along_normals.wrap_method = "PROJECT"
