@@ -239,8 +239,8 @@ def bake(
     reflection = mirrored(picture)
     if other.max() > 0.0:
         skin = np.clip(atlas.spread(1.0 - _regions(mesh, *OWN_TINT)), 0.0, 1.0)
-        small, trust, skin = (_reduced(part, MATCH_SIDE) for part in (picture, well, skin))
-        ratio = _unlit(small, trust, skin, _likeness(small, trust))
+        coarse, trust, skin = (_reduced(part, MATCH_SIDE) for part in (picture, well, skin))
+        ratio = _unlit(coarse, trust, skin, _likeness(coarse, trust))
         reflection = _multiplied(reflection, ratio)
     known = direct + other
     small = (
@@ -557,7 +557,7 @@ def _likeness(picture: Array, direct: Array) -> Array:
 
 
 def _unlit(picture: Array, direct: Array, skin: Array, ratio: Array) -> Array:
-    """Those factors, with light taken out that has tinted skin on one side only.
+    """Take out of the mirrored picture's factors the light that has tinted one side's skin.
 
     Skin that is redder here than there mostly is so on both sides. What is less red than the skin
     nearby on the own side is lit otherwise, by a window or a lamp that the other side did not see.
