@@ -18,11 +18,10 @@ import numpy as np
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from vrn_blender.reconstruction.crop import crop_face
 from vrn_blender.reconstruction.errors import EmptyVolumeError
 from vrn_blender.reconstruction.fit import agreement, fit_to_landmarks
-from vrn_blender.reconstruction.guidance import draw_guidance
 from vrn_blender.reconstruction.landmarks import open_detector
+from vrn_blender.reconstruction.multitask import predict_face
 from vrn_blender.reconstruction.network import Network
 from vrn_blender.reconstruction.photo import photo_from_array
 from vrn_blender.reconstruction.result import FAIR, GOOD
@@ -95,8 +94,7 @@ def judge(evaluation: Evaluation, number: int) -> tuple[float, float] | None:
     face = evaluation.find(photo, shot.pose)
     if face is None:
         return None
-    crop = crop_face(photo, face)
-    prediction = evaluation.network.predict(crop, draw_guidance(face, crop))
+    crop, prediction = predict_face(evaluation.network, photo, face)
     try:
         surface = extract_surface(prediction.volume)
     except EmptyVolumeError:

@@ -41,10 +41,14 @@ from tqdm import tqdm
 from vrn_blender.reconstruction.crop import CROP_SIZE, VOLUME_DEPTH, Crop, crop_box, crop_face
 from vrn_blender.reconstruction.errors import EmptyVolumeError, NoFaceError, ReconstructionError
 from vrn_blender.reconstruction.fit import fit_to_landmarks
-from vrn_blender.reconstruction.guidance import draw_guidance, no_guidance
+from vrn_blender.reconstruction.guidance import no_guidance
 from vrn_blender.reconstruction.landmarks import Detector, Face, open_detector, require_faces
 from vrn_blender.reconstruction.model_file import MODEL
-from vrn_blender.reconstruction.multitask import predict_from_box, predict_from_landmarks
+from vrn_blender.reconstruction.multitask import (
+    predict_face,
+    predict_from_box,
+    predict_from_landmarks,
+)
 from vrn_blender.reconstruction.network import Network, Prediction
 from vrn_blender.reconstruction.photo import Photo, photo_from_array
 from vrn_blender.reconstruction.surface import extract_surface
@@ -214,7 +218,7 @@ class Evaluation:
         else:
             crop = crop_face(photo, face)
             unguided = self._run(crop)
-            outcomes |= self._run_guided(crop, face)
+            outcomes |= self._run_guided(photo, face)
             outcomes |= self._place_baselines(crop, face)
         outcomes["unguided"] = unguided
         if unguided is not None and unguided.landmarks is not None:
@@ -259,8 +263,8 @@ class Evaluation:
         """Run the network once, unguided."""
         return self._outcome(crop, self.network.predict(crop, no_guidance()))
 
-    def _run_guided(self, crop: Crop, face: Face) -> dict[str, Outcome]:
-        prediction = self.network.predict(crop, draw_guidance(face, crop))
+    def _run_guided(self, photo: Photo, face: Face) -> dict[str, Outcome]:
+        crop, prediction = predict_face(self.network, photo, face)
         guided = self._outcome(crop, prediction)
         if guided is None:
             return {}

@@ -57,6 +57,9 @@ _CUT_MARGIN = 0.02
 """Share of a tile within which a face's box counts as cut off by the tile's edge."""
 _SAME_FACE = 0.5
 """Share of the smaller of two boxes that lies in the other from which they are one face."""
+_MISREAD = 0.1
+"""Share of the face's size by which two readings differ, on the mean, of which one is upside down
+or of something else."""
 _SECOND_LOOK = 2.5
 """Side of the second look's window over the longer side of the face's box."""
 
@@ -78,7 +81,8 @@ class Face:
         about the middle of the head. They are the mean of two readings, of the photo and of its
         mirror image.
     doubt : (478,) float32 array
-        How far apart the two readings put each point, pixels; infinite where there is only one.
+        How far apart the two readings put each point, pixels; infinite where they have nothing in
+        common, or there is only one. The points are then those of the photo, and perhaps all wrong.
     index : int
         Place among the faces of its photo; 0 is the largest.
     """
@@ -86,6 +90,11 @@ class Face:
     points: Points
     doubt: NDArray[np.float32]
     index: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether photo and mirror image say much the same of it."""
+        return bool(np.isfinite(self.doubt).all())
 
     @property
     def box(self) -> Box:
@@ -351,10 +360,13 @@ def _compared(rgb: NDArray[np.uint8], points: Points, look: Look, index: int) ->
     """Look at a face once more, in the mirror image of the photo."""
     across, shift = np.array((-1, 1, 1), np.float32), np.array((rgb.shape[1], 0, 0), np.float32)
     mirrored = _second_look(rgb[:, ::-1], points * across + shift, look)
-    if mirrored is None:
-        return Face(points, np.full(len(points), np.inf, np.float32), index)
-    other = mirrored[load_canonical().mirror] * across + shift
-    return Face((points + other) / 2, np.linalg.norm((points - other)[:, :2], axis=1), index)
+    if mirrored is not None:
+        other = mirrored[load_canonical().mirror] * across + shift
+        doubt = np.linalg.norm((points - other)[:, :2], axis=1)
+        x0, y0, x1, y1 = _box(points)
+        if doubt.mean() < _MISREAD * max(x1 - x0, y1 - y0):
+            return Face((points + other) / 2, doubt, index)
+    return Face(points, np.full(len(points), np.inf, np.float32), index)
 
 
 def _look_into(rgb: NDArray[np.uint8], window: Window, look: Look) -> list[Points]:

@@ -20,6 +20,28 @@ from .network import Network, Prediction
 from .photo import Photo
 
 
+def predict_face(network: Network, photo: Photo, face: Face) -> tuple[Crop, Prediction]:
+    """Run the network on a face that MediaPipe found, guided by its landmarks if they are clear.
+
+    Parameters
+    ----------
+    network : Network
+    photo : Photo
+    face : Face
+        Where its landmarks are not clear, its box says where to look, and no more.
+
+    Returns
+    -------
+    crop : Crop
+    prediction : Prediction
+        In the frame of ``crop``.
+    """
+    if not face.is_clear:
+        return predict_from_box(network, photo, face.box)
+    crop = crop_face(photo, face)
+    return crop, network.predict(crop, draw_guidance(face, crop))
+
+
 def predict_from_box(
     network: Network, photo: Photo, box: tuple[float, float, float, float]
 ) -> tuple[Crop, Prediction]:

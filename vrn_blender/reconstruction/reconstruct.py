@@ -18,17 +18,16 @@ from PIL import Image
 from .atlas import paint_ready
 from .bake import bake, fitting_size
 from .bundle import BUNDLE_NAME
-from .crop import Crop, crop_face
+from .crop import Crop
 from .detail import Relief, detailed_mesh, detailed_surface, draw_relief
 from .errors import Cancelled, PhotoError, ReconstructionError
 from .fit import agreement, fit_to_landmarks
-from .guidance import draw_guidance
 from .head import head_frame, photo_camera
 from .landmarks import Detector, Face, open_detector, require_faces
 from .memory import Kept, Memory
 from .mesh import Mesh
 from .model_file import MODEL
-from .multitask import predict_from_box
+from .multitask import predict_face, predict_from_box
 from .neck import cut_neck
 from .network import Network, Prediction, gpu_name
 from .normals import normal_map
@@ -197,6 +196,9 @@ class Reconstructor:
                 ("network", number), of_network, lambda: self._look(photo, face, options)
             )
         crop = look.crop
+        if face is not None and not face.is_clear:
+            # It has said where to look, which is all that it is good for.
+            face = None
         with walk.station("surface"):
             surface, landmarks = kept.once(
                 ("surface", number), of_surface, lambda: _draw_surface(look, face, options)
@@ -448,7 +450,6 @@ def _predict(
     network: Network, photo: Photo, face: Face | None, options: Options
 ) -> tuple[Crop, Prediction]:
     if face is not None:
-        crop = crop_face(photo, face)
-        return crop, network.predict(crop, draw_guidance(face, crop))
+        return predict_face(network, photo, face)
     assert options.box is not None  # noqa: S101 - a face is missing only where a box was given
     return predict_from_box(network, photo, options.box)
