@@ -229,3 +229,23 @@ def test_what_ran_the_network_and_how_long_it_took_is_told(golden: Golden) -> No
         "photo", "landmarks", "network", "surface", "head", "texture"
     ]  # fmt: skip
     assert all(seconds >= 0 for seconds in golden.head.seconds.values())
+
+
+def test_a_face_that_is_misread_still_becomes_the_head_in_its_place(
+    golden: Golden,
+    astronaut: NDArray[np.uint8],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # No two readings are as alike as that.
+    monkeypatch.setattr("vrn_blender.reconstruction.landmarks._MISREAD", 0.0)
+    photo = tmp_path / "astronaut.png"
+    Image.fromarray(astronaut).save(photo)
+    reconstructor = Reconstructor(bundle_folders=(SHARED_MODELS,))
+    (head,) = reconstructor.reconstruct(photo, Options(device="cpu", surface="raw"))
+    reconstructor.close()
+    assert head.confidence is None
+    assert head.face_landmarks is None
+    assert head.face_boxes == pytest.approx(golden.head.face_boxes, abs=2)
+    apart = np.linalg.norm(head.landmarks - golden.head.landmarks, axis=1)
+    assert apart.mean() < 0.008

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,7 +14,11 @@ from scipy.spatial.transform import Rotation
 from tests.reconstruction.mean_face import mean_face
 from vrn_blender.reconstruction.canonical import load_canonical
 from vrn_blender.reconstruction.crop import Crop, crop_box, crop_face
-from vrn_blender.reconstruction.multitask import points_from_landmarks, predict_from_box
+from vrn_blender.reconstruction.multitask import (
+    points_from_landmarks,
+    predict_face,
+    predict_from_box,
+)
 from vrn_blender.reconstruction.network import Prediction
 from vrn_blender.reconstruction.photo import photo_from_array
 
@@ -83,3 +89,21 @@ def test_a_photo_s_frame_and_the_volume_s_are_inverse() -> None:
         )[:, 2],
         0.0,
     )
+
+
+def test_a_clear_face_guides_and_another_only_says_where_to_look() -> None:
+    face = mean_face()
+    photo = photo_from_array(np.full((480, 640, 3), 90, np.uint8), "grey")
+    seer = Seer(np.zeros((68, 3), np.float32))
+    predict_face(seer, photo, face)  # type: ignore[arg-type]
+    ((crop, guidance),) = seer.seen
+    assert guidance.any()
+    assert np.array_equal(crop.photo_to_crop, crop_face(photo, face).photo_to_crop)
+
+    marks = load_canonical().multipie * (1000.0, -1000.0, 1000.0) + (320.0, 240.0, 0.0)
+    seer = Seer(marks.astype(np.float32))
+    misread = replace(face, doubt=np.full(478, np.inf, np.float32))
+    predict_face(seer, photo, misread)  # type: ignore[arg-type]
+    (rough, nothing), _ = seer.seen
+    assert not nothing.any()
+    assert np.array_equal(rough.photo_to_crop, crop_box(photo, face.box).photo_to_crop)
