@@ -36,6 +36,8 @@ from vrn_blender.reconstruction.wrap import area_normals
 
 from .mean_head import head, in_volume
 
+SHARED_MODELS = Path(__file__).parents[3] / "shared" / "models"
+
 SURE = np.zeros(478, np.float32)
 
 
@@ -129,7 +131,8 @@ def detector() -> Iterator[Detector]:
     """Open the installed MediaPipe."""
     pytest.importorskip("mediapipe")
     try:
-        opened = open_detector()
+        bundle = SHARED_MODELS / BUNDLE_NAME
+        opened = open_detector(bundle if bundle.is_file() else None)
     except ModelError as error:
         if BUNDLE_NAME not in str(error):
             raise

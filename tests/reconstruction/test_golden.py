@@ -247,5 +247,8 @@ def test_a_face_that_is_misread_still_becomes_the_head_in_its_place(
     assert head.confidence is None
     assert head.face_landmarks is None
     assert head.face_boxes == pytest.approx(golden.head.face_boxes, abs=2)
-    apart = np.linalg.norm(head.landmarks - golden.head.landmarks, axis=1)
-    assert apart.mean() < 0.008
+    # Without irises the size is a guess.
+    scale, rotation, move = similarity(golden.head.landmarks, head.landmarks)
+    assert scale == pytest.approx(1.0, abs=0.15)
+    expected = scale * golden.head.landmarks.astype(np.float64) @ rotation.T + move
+    assert np.linalg.norm(head.landmarks - expected, axis=1).mean() < 0.003

@@ -367,7 +367,7 @@ def draw_strands(places: Array, sides: Sides) -> tuple[Array, Array]:
     lean = 1.0 / np.hypot(1.0, WHORL_BEHIND)
     whorl = lean * (sides.up - WHORL_BEHIND * sides.ahead)
     front = lean * (WHORL_BEHIND * sides.up + sides.ahead)
-    ways = np.stack([whorl, front, np.cross(whorl, front)], axis=1)
+    ways = np.stack([whorl, front, np.cross(whorl, front)], axis=1).astype(np.float32)
     along, ahead, aside = cv2.split((places - sides.middle) @ ways)
     flat, turn = cv2.cartToPolar(ahead, aside)
     far, angle = cv2.cartToPolar(along, flat)
