@@ -228,8 +228,8 @@ def describe_confidence(confidence: float | None) -> str:
     The bounds were held against 134 photos of rendered heads whose shape is known, at all angles,
     most of them blurred, darkened, shrunk or partly covered (``models/training/confidence.py``,
     240 photos). Their mean errors, as shares of the outer interocular distance, were 1.7 % where
-    it says good, 2.1 % where fair, and 2.2 % where poor; the rank correlation of confidence and
-    error was -0.32, as the fit no longer follows landmarks that are wrong.
+    it says good, 2.1 % where fair, and 2.1 % where poor; the rank correlation of confidence and
+    error was -0.31, as the fit no longer follows landmarks that are wrong.
 
     Parameters
     ----------
