@@ -192,6 +192,26 @@ def test_multires_holds_the_raw_surfaces_detail(bpy: Any, made: Maker, scale_len
     np.testing.assert_allclose(base, entry.head.vertices, atol=1e-6)
 
 
+def test_multires_keeps_the_quads_own_edge_where_the_neck_is_cut(bpy: Any, made: Maker) -> None:
+    from vrn_blender.addon.multires import hold_detail
+    from vrn_blender.addon.scene import build_mesh
+
+    head = made(surface="sculpt").head
+    quads = build_mesh("Quads", head.vertices, head.faces, 1.0)
+    raw = build_mesh("Raw", head.raw_vertices * np.float32(1.02), head.raw_faces, 1.0)
+    tops = []
+    for rim in (np.empty(0, np.intp), np.array([5])):
+        entry = bpy.data.objects.new("Head", quads.copy())
+        bpy.context.scene.collection.objects.link(entry)
+        hold_detail(entry, raw, 1.0, bpy.context.scene, rim)
+        tops.append(evaluated(bpy, entry))
+    moved = np.linalg.norm(tops[1] - tops[0], axis=1)
+    far = np.linalg.norm(tops[0] - head.vertices[5], axis=1) > 0.5 * RADIUS
+    assert moved[5] > 0.0001
+    assert far.any()
+    assert moved[far].max() < 1e-5
+
+
 def test_making_a_head_leaves_nothing_else_behind(bpy: Any, made: Maker) -> None:
     kinds = ("objects", "meshes", "images", "materials", "collections", "cameras")
     before = {kind: len(getattr(bpy.data, kind)) for kind in kinds}

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 import bpy
 import numpy as np
+from mathutils.kdtree import KDTree
 from numpy.typing import NDArray
 
 MODIFIER = "Multires"
@@ -29,6 +30,9 @@ of the head: the other side of an ear or of a lip."""
 _SAME_SKIN, _OTHER_SKIN = 0.25, 0.5
 """Distances between which the raw surface ceases to be the one that a quad was laid on, as shares
 of the quads' usual side."""
+_RIM = 0.6
+"""Distance from the neck's edge, in such sides, up to which nothing of the raw surface is kept; at
+one side more all of it is."""
 _ROUNDS = 30
 """Of smoothing where it does."""
 
@@ -52,7 +56,11 @@ def levels_for(quads: int, triangles: int) -> int:
 
 
 def hold_detail(
-    head_object: bpy.types.Object, raw: bpy.types.Mesh, scale: float, scene: bpy.types.Scene
+    head_object: bpy.types.Object,
+    raw: bpy.types.Mesh,
+    scale: float,
+    scene: bpy.types.Scene,
+    rim: NDArray[np.intp],
 ) -> None:
     """Give an object a Multires modifier that holds the detail of another mesh.
 
@@ -66,6 +74,9 @@ def hold_detail(
         Blender units per metre.
     scene : Scene
         Where the work is done; it must be the context's. Nothing stays in it.
+    rim : (N,) int
+        Vertices where the neck is cut. There the raw surface has the voxels' steps, and the quads'
+        own edge is kept.
     """
     levels = levels_for(len(head_object.data.polygons), len(raw.polygons))
     multires = head_object.modifiers.new(MODIFIER, "MULTIRES")
@@ -74,7 +85,8 @@ def hold_detail(
     # The texture was painted on the flat quads.
     multires.uv_smooth = "NONE"
     target = bpy.data.objects.new("Raw", raw)
-    drawn = bpy.data.objects.new("Drawn", _drawn(head_object.data, target, levels, scale, scene))
+    mesh = _drawn(head_object.data, target, levels, scale, scene, rim)
+    drawn = bpy.data.objects.new("Drawn", mesh)
     with _in_scene(scene, head_object):
         with bpy.context.temp_override(object=head_object, active_object=head_object):
             for _ in range(levels):
@@ -98,6 +110,7 @@ def _drawn(
     levels: int,
     scale: float,
     scene: bpy.types.Scene,
+    rim: NDArray[np.intp],
 ) -> bpy.types.Mesh:
     """Subdivide quads, and draw them onto the raw surface where it is the same skin."""
     even, moved = (bpy.data.objects.new(name, quads) for name in ("Even", "Moved"))
@@ -116,8 +129,10 @@ def _drawn(
     ends = _places(quads)[_edges(quads)]
     side = float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)))
     far = np.linalg.norm(move, axis=1) / side
-    same = np.clip((_OTHER_SKIN - far) / (_OTHER_SKIN - _SAME_SKIN), 0.0, 1.0)[:, None]
-    move = _eased(move, same.astype(np.float32), _edges(drawn))
+    same = np.clip((_OTHER_SKIN - far) / (_OTHER_SKIN - _SAME_SKIN), 0.0, 1.0)
+    from_rim = _distance(places, _places(quads)[rim], (_RIM + 1.0) * side) / side
+    same *= np.clip(from_rim - _RIM, 0.0, 1.0)
+    move = _eased(move, same[:, None].astype(np.float32), _edges(drawn))
     drawn.vertices.foreach_set("co", (places + move).ravel())
     return drawn
 
@@ -141,6 +156,22 @@ def _eased(
         mean = np.stack(around, axis=1) / np.maximum(count, 1)
         eased[loose] = share * own + (1.0 - share) * mean
     return eased
+
+
+def _distance(
+    places: NDArray[np.float32], others: NDArray[np.float32], reach: float
+) -> NDArray[np.float32]:
+    """How far each place (V, 3) is from the nearest of others (N, 3); infinite beyond reach."""
+    tree = KDTree(len(others))
+    for number, place in enumerate(others.tolist()):
+        tree.insert(place, number)
+    tree.balance()
+    low = np.min(others, axis=0, initial=np.inf) - reach
+    high = np.max(others, axis=0, initial=-np.inf) + reach
+    distance = np.full(len(places), np.inf, np.float32)
+    near = np.flatnonzero(((places >= low) & (places <= high)).all(axis=1))
+    distance[near] = [tree.find(place)[2] for place in places[near].tolist()]
+    return distance
 
 
 def _edges(mesh: bpy.types.Mesh) -> NDArray[np.int32]:

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from ..reconstruction.mesh import REGIONS
 from ..reconstruction.result import Head
+from ..reconstruction.topology import load_topology
 from .choices import VERTEX, SceneChoices
 from .empties import add_empties, remove_empties
 from .job import Made
@@ -135,7 +136,7 @@ def equip(
     """
     if head.surface == "sculpt" and head.raw_vertices is not None and head.raw_faces is not None:
         raw = build_mesh("Raw", head.raw_vertices, head.raw_faces, scale)
-        hold_detail(head_object, raw, scale, scene)
+        hold_detail(head_object, raw, scale, scene, _neck_rim(head))
         bpy.data.meshes.remove(raw)
     collection = head_object.users_collection[0]
     if choices.camera:
@@ -320,6 +321,15 @@ def show_heads(context: bpy.types.Context) -> None:
         region = next(region for region in area.regions if region.type == "WINDOW")
         with context.temp_override(area=area, region=region):
             bpy.ops.view3d.view_selected()
+
+
+def _neck_rim(head: Head) -> NDArray[np.intp]:
+    """Vertices (N,) of a head's quads where the neck is cut; none of a face alone."""
+    topology = load_topology()
+    if len(head.faces) != len(topology.quads):
+        return np.empty(0, np.intp)
+    under = topology.underside
+    return np.intersect1d(head.faces[under], head.faces[~under])
 
 
 def _bounds(head_object: bpy.types.Object) -> NDArray[np.float64]:
