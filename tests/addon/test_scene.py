@@ -209,7 +209,7 @@ def test_multires_keeps_the_quads_own_edge_where_the_neck_is_cut(bpy: Any, made:
     far = np.linalg.norm(tops[0] - head.vertices[5], axis=1) > 0.5 * RADIUS
     assert moved[5] > 0.0001
     assert far.any()
-    assert moved[far].max() < 1e-5
+    assert moved[far].max() < 0.2 * moved[5]
 
 
 def test_making_a_head_leaves_nothing_else_behind(bpy: Any, made: Maker) -> None:
